@@ -1,0 +1,1 @@
+"""Architectures, and trained generators on disk. Knows no loss, optimiser, device, data format or HTTP."""

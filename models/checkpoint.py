@@ -1,0 +1,85 @@
+"""A trained generator on disk: `model.safetensors` (weights) and `config.json` (what they are the weights of)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from models.atomic import write_text
+from models.generator import Generator
+from models.msg_gan import MSGGenerator
+
+FORMAT = 1  # version of the folder's layout
+ARCHITECTURES: dict[str, type[Generator]] = {"msg-gan": MSGGenerator}
+
+
+def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) -> None:
+    """Write a generator into an existing folder; the configuration last, so that a folder with one is complete.
+
+    Args:
+        generator: the network; its class must be one of `ARCHITECTURES`.
+        folder: where `model.safetensors` and `config.json` go.
+        about: what there is to say about the weights (JSON values), kept under `about`.
+    """
+    name = next(name for name, kind in ARCHITECTURES.items() if type(generator) is kind)
+    weights = {key: value.detach().cpu().contiguous() for key, value in generator.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    config = {"format": FORMAT, "architecture": name, "generator": generator.settings(), "about": about}
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def find_model(path: Path) -> Path:
+    """The model folder that `path` names: itself, or the newest checkpoint's model of a training run.
+
+    Raises:
+        ValueError: neither is there.
+    """
+    if (path / "config.json").is_file():
+        return path
+    found = sorted(path.glob("checkpoints/*/model/config.json"))
+    if found:
+        return found[-1].parent
+    raise ValueError(f"{path} is neither a model (no config.json) nor a training run with a checkpoint")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a model folder.
+
+    Raises:
+        ValueError: missing, not JSON, or of a format or architecture that this version does not know.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{folder} is not a model: {path.name} cannot be read ({error.strerror})") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: not JSON ({error}); export the model again") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ValueError(f"{path} is not of format {FORMAT}; export the model again with this version")
+    if config.get("architecture") not in ARCHITECTURES:
+        raise ValueError(
+            f"{path} names architecture {config.get('architecture')!r}; known: {', '.join(ARCHITECTURES)}"
+        )
+    return config
+
+
+def load_generator(path: Path) -> Generator:
+    """Load the generator of a model folder or of a run's newest checkpoint, in evaluation mode, on the CPU.
+
+    Raises:
+        ValueError: nothing there, or damaged; says what and where.
+    """
+    folder = find_model(path)
+    config = read_config(folder)
+    weights = folder / "model.safetensors"
+    try:
+        generator = ARCHITECTURES[config["architecture"]](**config["generator"])
+        generator.load_state_dict(load_file(weights))
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{weights} cannot be read ({error}); export the model again") from None
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{folder}: weights and config.json do not fit together: {error}") from None
+    return generator.eval().requires_grad_(False)

@@ -1,0 +1,104 @@
+"""Layers that the progressive architectures share.
+
+Sources: equalised learning rate, pixel norm and minibatch standard deviation are of "Progressive Growing of GANs"
+(Karras et al. 2018, arXiv 1710.10196, sections 3 and 4); the one-scalar form of the last is of BMSG-GAN (see `msg_gan.py`).
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEAK = 0.2  # negative slope of every leaky ReLU in the ProGAN family
+_GAIN = 2.0**0.5  # He's gain, for layers followed by a leaky ReLU
+
+
+class EqualizedConv2d(nn.Module):
+    """Convolution with equalised learning rate (ProGAN section 4.1): w ~ N(0, 1), scaled at run time.
+
+    (N, c_in, H, W) -> (N, c_out, H', W'), same size unless `padding` is given.
+    """
+
+    def __init__(
+        self,
+        c_in: int,  # input channels
+        c_out: int,  # output channels
+        kernel: int,  # side of the square kernel, pixels
+        padding: int | None = None,  # zero padding, pixels; None keeps the size
+        gain: float = _GAIN,  # He's gain
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(c_out, c_in, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(c_out))
+        self.scale = gain / (c_in * kernel * kernel) ** 0.5
+        self.padding = kernel // 2 if padding is None else padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve x."""
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class EqualizedLinear(nn.Module):
+    """Dense layer with equalised learning rate. (N, n_in) -> (N, n_out)."""
+
+    def __init__(
+        self,
+        n_in: int,  # input features
+        n_out: int,  # output features
+        gain: float = _GAIN,  # He's gain
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_out, n_in))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        self.scale = gain / n_in**0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply x."""
+        return F.linear(x, self.weight * self.scale, self.bias)
+
+
+class PixelNorm(nn.Module):
+    """Scale each pixel's feature vector to unit mean square (ProGAN section 4.2). Shape is kept."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x over its channels (dimension 1)."""
+        mean_square = x.square().mean(1, keepdim=True, dtype=torch.float32)
+        return x * torch.rsqrt(mean_square + 1e-8).to(x.dtype)
+
+
+def local_mean(x: Tensor) -> Tensor:
+    """Mean over the batch (dimension 0, kept)."""
+    return x.mean(0, keepdim=True)
+
+
+class MinibatchStdDev(nn.Module):
+    """Append the batch's mean standard deviation as one more channel (BMSG-GAN's form: one scalar for the whole batch).
+
+    (N, C, H, W) -> (N, C + 1, H, W). The statistic is computed in float32 over the batch that `batch_mean` sees, which
+    whoever trains on several processes replaces by a mean over all of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch_mean: Callable[[Tensor], Tensor] = local_mean
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Append the statistic to x."""
+        with torch.autocast(x.device.type, enabled=False):
+            wide = x.float()
+            variance = self.batch_mean((wide - self.batch_mean(wide)).square())  # (1, C, H, W)
+            deviation = (variance + 1e-8).sqrt().mean()  # scalar
+        channel = deviation.to(x.dtype).expand(x.shape[0], 1, *x.shape[2:])
+        return torch.cat([x, channel], dim=1)
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU of the ProGAN family."""
+    return F.leaky_relu(x, LEAK)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Nearest-neighbour upsampling by 2. (N, C, H, W) -> (N, C, 2H, 2W)."""
+    return cast(Tensor, F.interpolate(x, scale_factor=2, mode="nearest"))

@@ -1,0 +1,172 @@
+"""MSG-GAN: Multi-Scale Gradients for Generative Adversarial Networks (Karnewar & Wang 2020, arXiv 1903.06048).
+
+This is the first version (BMSG-GAN, 2019) by its authors' code: the generator emits an image at every resolution in
+one pass, the discriminator receives all of them.
+
+Deviations: the 4x4 transposed convolution on the latent is written as a dense layer (the same function).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.generator import Generator, check_resolution
+from models.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, PixelNorm, leaky, upsample
+
+Combination = Literal["simple", "lin_cat", "cat_lin"]
+
+
+def paper_widths(resolution: int) -> tuple[int, ...]:
+    """Channels at 4x4, 8x8, ..., resolution: 512 up to 32x32, then halved per level."""
+    check_resolution(resolution)
+    return tuple(min(512, 512 * 32 >> level) for level in range(2, resolution.bit_length()))
+
+
+def _check_widths(resolution: int, widths: Sequence[int]) -> None:
+    check_resolution(resolution)
+    levels = resolution.bit_length() - 2
+    if len(widths) != levels or not all(2 <= width <= 4096 and width % 2 == 0 for width in widths):
+        raise ValueError(
+            f"widths must be {levels} even numbers from 2 to 4096, one per resolution from 4 to {resolution}; got {list(widths)}"
+        )
+
+
+class _GeneratorBlock(nn.Module):
+    """Nearest up x2, then (conv3x3, leaky ReLU, pixel norm) twice. (N, c_in, r, r) -> (N, c_out, 2r, 2r)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = EqualizedConv2d(c_in, c_out, 3)
+        self.conv2 = EqualizedConv2d(c_out, c_out, 3)
+        self.norm = PixelNorm()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(leaky(self.conv1(upsample(x))))
+        return self.norm(leaky(self.conv2(x)))  # type: ignore[no-any-return]
+
+
+class MSGGenerator(Generator):
+    """Generator of MSG-GAN: z on the sphere of radius sqrt(latent_size) -> images 4x4 ... resolution, linear toRGB."""
+
+    def __init__(
+        self,
+        resolution: int = 1024,  # side of the largest image, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
+        latent_size: int = 512,  # length of z
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+    ) -> None:
+        super().__init__()
+        self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check_widths(resolution, self.widths)
+        self.latent_size, self.image_channels = latent_size, image_channels
+        self.resolutions = tuple(4 << level for level in range(len(self.widths)))
+        first = self.widths[0]
+        self.dense = EqualizedLinear(latent_size, first * 16)
+        self.conv = EqualizedConv2d(first, first, 3)
+        self.norm = PixelNorm()
+        self.blocks = nn.ModuleList(
+            _GeneratorBlock(a, b) for a, b in zip(self.widths, self.widths[1:], strict=False)
+        )
+        self.to_rgb = nn.ModuleList(EqualizedConv2d(width, image_channels, 1) for width in self.widths)
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """Uniform on the sphere of radius sqrt(latent_size): (count, latent_size)."""
+        return F.normalize(torch.randn(count, self.latent_size, generator=rng)) * self.latent_size**0.5
+
+    def stream(self, z: Tensor) -> Iterator[Tensor]:
+        """Yield images (N, image_channels, r, r) for r = 4, 8, ..., resolution."""
+        x = leaky(self.dense(z)).view(z.shape[0], -1, 4, 4)
+        x = self.norm(leaky(self.conv(x)))
+        yield self.to_rgb[0](x)
+        for block, to_rgb in zip(self.blocks, self.to_rgb[1:], strict=True):
+            x = block(x)
+            yield to_rgb(x)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "resolution": self.resolutions[-1],
+            "widths": list(self.widths),
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+        }
+
+
+class _Combine(nn.Module):
+    """phi, which joins the image of a scale to the features from the scale above (paper section 2.1).
+
+    `simple` = cat(x, a); `lin_cat` = cat(conv1x1(x), a); `cat_lin` = conv1x1(cat(x, a)).
+    """
+
+    def __init__(
+        self,
+        how: Combination,  # which phi
+        image_channels: int,  # channels of x
+        width: int,  # nominal channels at this resolution
+    ) -> None:
+        super().__init__()
+        before: dict[Combination, nn.Module] = {
+            "simple": nn.Identity(),
+            "lin_cat": EqualizedConv2d(image_channels, width // 2, 1),
+            "cat_lin": nn.Identity(),
+        }
+        features = width // 2 if how == "lin_cat" else width
+        self.before = before[how]
+        self.after = EqualizedConv2d(image_channels + width, width, 1) if how == "cat_lin" else nn.Identity()
+        self.features = features  # channels of a
+        self.channels = image_channels + width if how == "simple" else width  # channels of the result
+
+    def forward(self, x: Tensor, a: Tensor) -> Tensor:
+        return self.after(torch.cat([self.before(x).to(a.dtype), a], dim=1))  # type: ignore[no-any-return]
+
+
+class _DiscriminatorBlock(nn.Module):
+    """(conv3x3, leaky ReLU) twice, average pool 2. (N, c_in, r, r) -> (N, c_out, r/2, r/2)."""
+
+    def __init__(self, c_in: int, c_mid: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = EqualizedConv2d(c_in, c_mid, 3)
+        self.conv2 = EqualizedConv2d(c_mid, c_out, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(leaky(self.conv2(leaky(self.conv1(x)))), 2)
+
+
+class MSGDiscriminator(nn.Module):
+    """Discriminator of MSG-GAN: images 4x4 ... resolution, coarse to fine -> logits (N,)."""
+
+    def __init__(
+        self,
+        resolution: int = 1024,  # side of the largest image, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        combine: Combination = "lin_cat",  # how an image joins the features
+    ) -> None:
+        super().__init__()
+        widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check_widths(resolution, widths)
+        self.combines = nn.ModuleList(_Combine(combine, image_channels, width) for width in widths[:-1])
+        self.from_rgb = EqualizedConv2d(image_channels, widths[-1], 1)
+        inputs = [phi.channels for phi in self.combines] + [widths[-1]]
+        self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
+            _DiscriminatorBlock(inputs[i + 1], widths[i + 1], phi.features)
+            for i, phi in enumerate(self.combines)
+        )
+        first = widths[0]
+        self.stddev = MinibatchStdDev()
+        self.conv = EqualizedConv2d(inputs[0] + 1, first, 3)
+        self.conv_last = EqualizedConv2d(first, first, 4, padding=0)
+        self.score = EqualizedConv2d(first, 1, 1)
+
+    def forward(self, images: Sequence[Tensor]) -> Tensor:
+        """Judge one picture per sample, given at every resolution: [(N, C, 4, 4), ...] -> (N,) logits."""
+        a = self.from_rgb(images[-1])
+        scales = zip(reversed(images[:-1]), reversed(self.blocks), reversed(self.combines), strict=True)
+        for x, block, phi in scales:
+            a = phi(x, block(a))
+        a = leaky(self.conv(self.stddev(a)))
+        a = leaky(self.conv_last(a))  # (N, C, 1, 1)
+        return self.score(a).flatten()  # type: ignore[no-any-return]

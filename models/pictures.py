@@ -1,0 +1,37 @@
+"""From network output to picture files."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from models.atomic import write_bytes
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Round images in [-1, 1] to uint8 0..255, clipping what lies outside. Shape and device are kept."""
+    return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def grid(images: Tensor, columns: int | None = None) -> Tensor:
+    """Lay uint8 images (N, C, H, W) side by side, about square unless `columns` is given: uint8 (C, H', W')."""
+    columns = columns or round(len(images) ** 0.5 + 0.49)
+    return make_grid(images, nrow=columns, padding=0)[: images.shape[1]]
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """A uint8 picture (C, H, W) with 1, 3 or 4 channels as a PIL image."""
+    array: NDArray[np.uint8] = image.cpu().permute(1, 2, 0).numpy()
+    return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array)
+
+
+def save_png(image: Tensor, path: Path) -> None:
+    """Write a uint8 picture (C, H, W) as PNG; the file appears whole or not at all."""
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, "PNG", optimize=True)
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,65 @@
+"""Train a recipe on a prepared data set: `accelerate launch train.py --recipe msg-gan-cpu --data DST --out RUN`."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from training import run
+from training.recipes import RECIPES
+from training.recipes.recipe import Recipe
+from training.trainer import NonFiniteLoss
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
+    """The command line's own arguments, and the recipe with the fields that it sets."""
+    parser = argparse.ArgumentParser("train.py", description=__doc__, add_help=False, allow_abbrev=False)
+    parser.add_argument("--recipe", choices=sorted(RECIPES), help="what to train")
+    parser.add_argument("--data", type=Path, help="a data set made by `python -m data_prep prepare`")
+    parser.add_argument("--out", type=Path, help="the run's folder")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--tracker", choices=["wandb", "none"], default="wandb", help="beside metrics.jsonl")
+    own, fields = parser.parse_known_args(arguments)
+    asked_help = not {"-h", "--help"}.isdisjoint(fields)
+    if asked_help:
+        print(parser.format_help(), flush=True)
+    elif own.out is None:
+        parser.error("--out RUN is needed")
+    elif own.resume:
+        own.record = run.read(own.out)
+        if own.recipe not in (None, own.record.recipe_name):
+            raise ValueError(f"the run in {own.out} is of recipe {own.record.recipe_name}, not {own.recipe}")
+    elif own.recipe is None or own.data is None:
+        parser.error("--recipe NAME and --data DST are needed (or --resume)")
+    default = own.record.recipe if "record" in own else RECIPES[own.recipe or "msg-gan-cpu"]()
+    return own, tyro.cli(type(default), default=default, args=fields, prog=f"fields of --recipe {own.recipe or 'msg-gan-cpu'}:")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Begin or resume a run. Returns the exit code: 0 done, 1 failed, 2 bad arguments, 130 stopped and saved."""
+    try:
+        own, recipe = parse(arguments)
+        if own.resume:
+            run.check_resume(own.record, recipe, own.data)
+            record = dataclasses.replace(own.record, recipe=recipe)
+        else:
+            record = run.begin(own.out, own.recipe, recipe, own.data)
+        trainer = run.set_up(own.out, record, own.data or record.data, own.tracker == "wandb")
+    except ValueError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    try:
+        complete = trainer.run()
+    except NonFiniteLoss as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 1
+    if not complete:
+        print(f"stopped and saved; go on with: accelerate launch train.py --resume --out {own.out}")
+    return 0 if complete else 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Training as a game of players on one loop."""

@@ -1,0 +1,76 @@
+"""What ranks do together. With one process every function here is the identity or the plain local thing."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from models.layers import MinibatchStdDev
+
+
+def ranks() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over ranks. It is its own adjoint, so it can be differentiated any number of times."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.detach().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return cast(Tensor, _Sum.apply(grads[0].contiguous()))
+
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    """Mean of x over the ranks, differentiable: the gradient reaches every rank's x."""
+    return x if ranks() == 1 else cast(Tensor, _Sum.apply(x.contiguous())) / ranks()
+
+
+def global_batch_mean(x: Tensor) -> Tensor:
+    """Mean over the global batch (dimension 0, kept), whose parts on the ranks are of one size. Differentiable."""
+    return mean_over_ranks(x.mean(0, keepdim=True))
+
+
+def use_global_batch(network: nn.Module) -> None:
+    """Make the batch statistics of the network's layers those of the global batch."""
+    for module in network.modules():
+        if isinstance(module, MinibatchStdDev):
+            module.batch_mean = global_batch_mean
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over ranks, in one flat reduce.
+
+    Raises:
+        RuntimeError: a parameter has no gradient; the sets could then differ between ranks.
+    """
+    if ranks() == 1:
+        return
+    gradients = []
+    for parameter in parameters:
+        if parameter.grad is None:
+            raise RuntimeError(f"a parameter of shape {tuple(parameter.shape)} received no gradient")
+        gradients.append(parameter.grad)
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= ranks()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is set on at least one rank."""
+    if ranks() == 1:
+        return flag
+    value = torch.tensor(float(flag), device=device)
+    dist.all_reduce(value)
+    return bool(value.item())

@@ -1,0 +1,79 @@
+"""What is trained: players who move in turn, each with networks, an optimiser and a loss of its own.
+
+A system is an ordered set of players; the trainer knows nothing else of it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from models.generator import Generator
+from training.draws import Draws
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where training is. Every schedule is a pure function of it."""
+
+    images: int  # real images shown so far
+    total: int  # real images that the run will show
+    round: int  # rounds played so far
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run that is over, in [0, 1]."""
+        return min(1.0, self.images / self.total)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This rank's part of what one turn is played with."""
+
+    reals: Tensor  # (N, C, R, R), float32 in [-1, 1]
+    draws: Draws  # random numbers of this turn
+
+
+@dataclass
+class Move:
+    """What a player computes in its turn."""
+
+    loss: Tensor  # scalar, to be minimised
+    scalars: dict[str, Tensor] = field(default_factory=dict)  # to be logged, by name
+
+
+Schedule = Callable[[Clock], float]
+
+
+@dataclass
+class Player(ABC):
+    """One side of the game."""
+
+    name: str  # short, unique in the game; prefixes what is logged and saved
+    network: nn.Module  # what its optimiser moves
+    optimizer: torch.optim.Optimizer
+    learning_rate: Schedule  # the optimiser's step size
+
+    @property
+    def moves(self) -> int:
+        """Moves per round, each on a batch of its own."""
+        return 1
+
+    @abstractmethod
+    def play(self, batch: Batch, clock: Clock) -> Move:
+        """Compute the loss of one move. Only the player's own network needs gradients."""
+
+
+@dataclass(frozen=True)
+class Game:
+    """Players in the order in which they move, and the generator that they train."""
+
+    players: tuple[Player, ...]
+    generator: Generator
+
+    @property
+    def turns(self) -> int:
+        """Batches of real images that a round takes."""
+        return max(player.moves for player in self.players)

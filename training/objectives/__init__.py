@@ -1,0 +1,28 @@
+"""Adversarial objectives: d(real, fake) and g(real, fake) on logits (N,), both to be minimised.
+
+Relativistic objectives need both logits on both sides, so all take both.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from training.objectives import relativistic, wasserstein
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A pair of losses on (real, fake) logits, each a scalar mean over the batch."""
+
+    d: Loss  # the discriminator's
+    g: Loss  # the generator's
+
+
+OBJECTIVES = {
+    "ra-hinge": Objective(relativistic.ra_hinge_d, relativistic.ra_hinge_g),
+    "rp-gan": Objective(relativistic.rp_gan_d, relativistic.rp_gan_g),
+    "wgan": Objective(wasserstein.wgan_d, wasserstein.wgan_g),
+}

@@ -1,0 +1,76 @@
+"""MSG-GAN (Karnewar & Wang 2020, arXiv 1903.06048); networks in `models/msg_gan.py`.
+
+`msg_gan` is the first version (BMSG-GAN) at the size of its authors' code: relativistic average hinge, no penalty,
+Adam 0.003 with betas (0, 0.99), batch 20, moving average 0.999 per step. Every other field may be set: `--objective
+wgan --gradient-penalty 10 --combine cat_lin` is the paper's MSG-ProGAN form.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+
+from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator, paper_widths
+from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.game import Game
+from training.objectives import OBJECTIVES
+from training.recipes.recipe import Recipe
+from training.schedules import cosine
+
+
+@dataclass(frozen=True)
+class MSGRecipe(Recipe):
+    """MSG-GAN: all scales at once, no growing."""
+
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
+    latent_size: int = 512  # length of the latent vector
+    combine: Combination = "lin_cat"  # how an image joins the discriminator's features
+    objective: Literal["ra-hinge", "rp-gan", "wgan"] = "ra-hinge"
+    lr: float = 0.003  # Adam's step size, both networks
+    lr_end: float = 0.003  # its value at the end, reached along a cosine
+    r1: float = 0.0  # gamma of R1 + R2; 0 for none
+    r1_end: float = 0.0  # its value at the end, reached along a cosine
+    penalty_every: int = 1  # rounds between two computations of R1 + R2
+    gradient_penalty: float = 0.0  # lambda of WGAN-GP, over all scales; 0 for none
+    drift: float = 0.0  # weight of the squared logits of reals
+
+    def build(self, image_channels: int) -> Game:
+        """Build the game."""
+        widths = self.widths or paper_widths(self.resolution)
+        generator = MSGGenerator(self.resolution, widths, self.latent_size, image_channels)
+        discriminator = MSGDiscriminator(self.resolution, widths, image_channels, self.combine)
+        adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
+        rate = partial(cosine, start=self.lr, end=self.lr_end)
+        gamma = partial(cosine, start=self.r1, end=self.r1_end)
+        penalties = Penalties(gamma, gamma, self.penalty_every, self.gradient_penalty, self.drift)
+        objective = OBJECTIVES[self.objective]
+        return duel(
+            Discriminate("d", discriminator, adam(discriminator.parameters()), rate, generator, objective, penalties),
+            Generate("g", generator, adam(generator.parameters()), rate, generator, discriminator, objective),
+        )
+
+
+def msg_gan() -> MSGRecipe:
+    """The authors' code, to 1024x1024: 23.1 M and 18.8 M parameters; for GPUs."""
+    return MSGRecipe(resolution=1024, kimg=12_000, batch=20, ema_half_life=13.86, snapshot_every=50)
+
+
+def msg_gan_cpu() -> MSGRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last; relativistic pairing with lazy R1 + R2."""
+    return MSGRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        precision="bf16",
+        channels_last=True,
+        ema_half_life=6,
+        widths=(128, 128, 128, 64, 32),
+        latent_size=128,
+        objective="rp-gan",
+        lr=0.003,
+        lr_end=0.0003,
+        r1=1.0,
+        r1_end=0.2,
+        penalty_every=4,
+    )

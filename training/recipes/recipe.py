@@ -1,0 +1,40 @@
+"""What every recipe says."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+from training.game import Game
+
+
+@dataclass(frozen=True)
+class Recipe(ABC):
+    """All that determines a run besides its data. Checked when made; ValueError names the field."""
+
+    resolution: int  # side of the largest image, pixels
+    kimg: float  # length of the run, thousands of real images shown
+    batch: int  # real images per step, over all ranks
+    seed: int = 0  # of weights, order, noise
+    flip: bool = True  # mirror real images left to right with probability 1/2
+    precision: Literal["fp32", "bf16"] = "fp32"  # of matrix products and convolutions; weights stay fp32
+    channels_last: bool = False  # memory layout of networks and images; faster on most CPUs and GPUs
+    ema_half_life: float = 10.0  # of the generator's moving average, thousands of images
+    log_every: float = 1.0  # metrics, thousands of images
+    snapshot_every: float = 10.0  # sample grids, thousands of images
+    checkpoint_every: float = 10.0  # checkpoints, thousands of images
+    keep: int = 3  # newest checkpoints to keep
+
+    def __post_init__(self) -> None:
+        for field in ("kimg", "batch", "ema_half_life", "log_every", "snapshot_every", "checkpoint_every", "keep"):
+            if not getattr(self, field) > 0:
+                raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, not {self.seed}")
+
+    @abstractmethod
+    def build(self, image_channels: int) -> Game:
+        """Build the game's networks and optimisers for images with 1, 3 or 4 channels, weights from torch's RNG."""
+
+
+# What may differ when a run is resumed: how long it goes on and what it writes, not what it computes on the way.
+MAY_CHANGE = frozenset({"kimg", "log_every", "snapshot_every", "checkpoint_every", "keep"})

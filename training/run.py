@@ -1,0 +1,154 @@
+"""A run's folder: begun, resumed, carried out.
+
+    RUN/run.json        recipe, data, versions: what is needed to go on or to do it again
+    RUN/metrics.jsonl   one line per report
+    RUN/samples/        grids by images shown
+    RUN/checkpoints/    see `state.py`
+"""
+
+import json
+import platform
+import subprocess
+import uuid
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from pydantic import TypeAdapter, ValidationError
+
+from data_prep.store import PyramidDataset
+from models.atomic import write_text
+from training import collective, state
+from training.ema import MovingAverage
+from training.feed import Feed
+from training.game import Clock
+from training.recipes import RECIPES
+from training.recipes.recipe import MAY_CHANGE, Recipe
+from training.tracking import JsonLines, Tracker, Wandb
+from training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What `run.json` holds."""
+
+    recipe_name: str  # key of RECIPES
+    recipe: Recipe
+    data: Path  # the data set's folder
+    fingerprint: str  # of the data set
+    identity: str  # the W&B run's id
+    versions: dict[str, str]  # of Python, the libraries and this project's commit
+
+
+def begin(folder: Path, recipe_name: str, recipe: Recipe, data: Path) -> RunRecord:
+    """Create a run's folder.
+
+    Raises:
+        ValueError: the folder is in use, the data cannot be read or is smaller than the recipe's resolution.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not empty; name another --out, or go on with --resume")
+    dataset = _open(data, recipe)
+    record = RunRecord(
+        recipe_name, recipe, data.resolve(), dataset.fingerprint, uuid.uuid4().hex[:12], _versions()
+    )
+    return record
+
+
+def write(folder: Path, record: RunRecord) -> None:
+    """Publish `run.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**asdict(record), "data": str(record.data)}
+    write_text(folder / "run.json", json.dumps(content, indent=2) + "\n")
+
+
+def read(folder: Path) -> RunRecord:
+    """Read `run.json`.
+
+    Raises:
+        ValueError: there is no run, or its record does not fit this version.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise ValueError(f"there is no run to resume in {folder} (no run.json); start one without --resume")
+    try:
+        content = json.loads(path.read_text())
+        recipe = TypeAdapter(type(RECIPES[content["recipe_name"]]())).validate_python(content["recipe"])
+        return RunRecord(**{**content, "recipe": recipe, "data": Path(content["data"])})
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise ValueError(f"{path} does not fit this version: {error}") from None
+
+
+def check_resume(record: RunRecord, recipe: Recipe, data: Path | None) -> None:
+    """See that going on means the same run.
+
+    Raises:
+        ValueError: a field that may not change differs, or the data are not those that the run began with.
+    """
+    was, now = asdict(record.recipe), asdict(recipe)
+    changed = [name for name in was if was[name] != now[name] and name not in MAY_CHANGE]
+    if changed:
+        raise ValueError(
+            f"--resume cannot change {', '.join(changed)}; only {', '.join(sorted(MAY_CHANGE))} may differ. "
+            "Start a new run for another recipe."
+        )
+    dataset = _open(data or record.data, recipe)
+    if dataset.fingerprint != record.fingerprint:
+        raise ValueError(f"{dataset.path} is not the data set that the run began with (fingerprints differ)")
+
+
+def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trainer:
+    """Build the trainer, at the newest checkpoint or at the start where there is none, and write `run.json`.
+
+    Raises:
+        ValueError: the recipe's networks cannot be built, or the batch does not divide among the processes.
+    """
+    recipe = record.recipe
+    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
+    if recipe.batch % accelerator.num_processes:
+        raise ValueError(f"batch {recipe.batch} does not divide among {accelerator.num_processes} processes")
+    dataset = _open(data, recipe)
+    torch.manual_seed(recipe.seed)
+    game = recipe.build(dataset.channels)
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    for player in game.players:
+        player.network.to(accelerator.device, memory_format=layout)
+        collective.use_global_batch(player.network)
+    average = MovingAverage(game.generator, recipe.ema_half_life * 1000)
+    clock = Clock(0, round(recipe.kimg * 1000), 0)
+    saved = state.checkpoints(folder)
+    if saved:
+        clock = state.load(saved[-1], game, average, clock.total)
+    trackers: list[Tracker] = []
+    if accelerator.is_main_process:
+        write(folder, record)
+        trackers.append(JsonLines(folder, clock.images))
+        if use_wandb:
+            trackers.append(Wandb(folder, record.identity, folder.name, asdict(recipe)))
+    about = {"recipe": record.recipe_name, "settings": asdict(recipe), "data": _describe(dataset)}
+    feed = Feed(dataset, recipe.resolution, recipe.seed, recipe.flip)
+    return Trainer(game, feed, recipe, folder, about, trackers, average, clock, accelerator)
+
+
+def _open(data: Path, recipe: Recipe) -> PyramidDataset:
+    dataset = PyramidDataset(data)
+    if dataset.size < recipe.resolution:
+        raise ValueError(
+            f"{data} goes up to {dataset.size}x{dataset.size}, the recipe to {recipe.resolution}: prepare it with "
+            f"--size {recipe.resolution}, or train with --resolution {dataset.size}"
+        )
+    return dataset
+
+
+def _describe(dataset: PyramidDataset) -> dict[str, Any]:
+    return {"name": dataset.path.name, "images": len(dataset), "fingerprint": dataset.fingerprint}
+
+
+def _versions() -> dict[str, str]:
+    versions = {name: version(name) for name in ("torch", "torchvision", "kornia", "accelerate", "wandb")}
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return {"python": platform.python_version(), **versions, "commit": found.stdout.strip() or "unknown"}

@@ -1,0 +1,72 @@
+"""Everything that changes while training, on disk: written whole or not at all, read back bit for bit.
+
+A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimisers), `state.json`
+(the clock) and `model/` (the moving average, in the format that sampling, evaluation and serving read).
+Random numbers, the order of the data and all schedules are functions of the clock, so nothing else needs saving.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from models.atomic import new_folder, write_text
+from models.checkpoint import load_generator, save_generator
+from training.ema import MovingAverage
+from training.game import Clock, Game
+
+
+def save(
+    run: Path, game: Game, average: MovingAverage, clock: Clock, about: dict[str, Any], keep: int
+) -> Path:
+    """Write a checkpoint and remove all but the newest `keep`. Returns its folder."""
+    folder = run / "checkpoints" / f"{clock.images:010d}"
+    with new_folder(folder) as aside:
+        save_file(_tensors(game), aside / "state.safetensors")
+        (aside / "model").mkdir()
+        save_generator(average.generator, aside / "model", about)
+        write_text(aside / "state.json", json.dumps({"images": clock.images, "round": clock.round}))
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
+    return folder
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The run's checkpoints, oldest first."""
+    return sorted(path for path in run.glob("checkpoints/*") if path.name.isdigit())
+
+
+def load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock:
+    """Put a checkpoint's state into the game and the average. Returns the clock to go on with."""
+    tensors = load_file(folder / "state.safetensors")
+    for player in game.players:
+        own = _under(tensors, f"{player.name}.network.")
+        player.network.load_state_dict(own)
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, f"{player.name}.optimizer.").items():
+            index, slot = key.split(".")
+            slots.setdefault(int(index), {})[slot] = value
+        groups = player.optimizer.state_dict()["param_groups"]
+        player.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    average.generator.load_state_dict(load_generator(folder / "model").state_dict())
+    saved = json.loads((folder / "state.json").read_text())
+    return Clock(saved["images"], total, saved["round"])
+
+
+def _tensors(game: Game) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for player in game.players:
+        for key, value in player.network.state_dict().items():
+            tensors[f"{player.name}.network.{key}"] = value
+        for index, slots in player.optimizer.state_dict()["state"].items():
+            for slot, value in slots.items():
+                tensors[f"{player.name}.optimizer.{index}.{slot}"] = torch.as_tensor(value)
+    return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

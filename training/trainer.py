@@ -1,0 +1,171 @@
+"""The only training loop."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from training import collective, state
+from training.draws import Draws, derive_seed
+from training.ema import MovingAverage
+from training.feed import Feed
+from training.game import Batch, Clock, Game, Player
+from training.progress import TrainingProgress
+from training.recipes.recipe import Recipe
+from training.snapshot import save_grids
+from training.tracking import Tracker
+
+
+class NonFiniteLoss(RuntimeError):
+    """A loss became infinite or NaN: training has stopped, the last checkpoint is from before."""
+
+
+class Trainer:
+    """Plays the game until the clock runs out or someone asks to stop."""
+
+    def __init__(
+        self,
+        game: Game,
+        feed: Feed,
+        recipe: Recipe,
+        run: Path,  # the run's folder
+        about: dict[str, Any],  # what checkpoints say of themselves
+        trackers: Sequence[Tracker],
+        average: MovingAverage,
+        clock: Clock,
+        accelerator: Accelerator,
+    ) -> None:
+        self.game, self.feed, self.recipe, self.run_folder, self.about = game, feed, recipe, run, about
+        self.trackers, self.average, self.clock, self.accelerator = trackers, average, clock, accelerator
+        self.device = accelerator.device
+        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        rank, size = accelerator.process_index, recipe.batch // accelerator.num_processes
+        self.part = slice(rank * size, (rank + 1) * size)
+        self.sums: dict[str, tuple[Tensor, int]] = {}
+        self.asked_to_stop = False
+        self.progress = TrainingProgress(clock.images, clock.total, accelerator.is_main_process)
+
+    def run(self) -> bool:
+        """Train. Returns whether the run is complete (False: it was asked to stop, and saved)."""
+        total = self.clock.total
+        try:
+            with self.progress, _signals(self.stop):
+                if self.clock.images == 0:
+                    self.snapshot()
+                while self.clock.images < total and not collective.any_rank(self.asked_to_stop, self.device):
+                    self.round()
+                    if self.due(self.recipe.log_every):
+                        self.log()
+                    if self.due(self.recipe.snapshot_every) or self.clock.images >= total:
+                        self.snapshot()
+                    if self.due(self.recipe.checkpoint_every):
+                        self.save()
+                self.save()
+            return self.clock.images >= total
+        finally:
+            self.feed.close()
+            for tracker in self.trackers:
+                tracker.close()
+            self.accelerator.end_training()
+
+    def stop(self) -> None:
+        """Stop after this round."""
+        self.asked_to_stop = True
+
+    def due(self, every: float) -> bool:
+        """Whether the last round passed a multiple of `every` thousand images."""
+        before = self.clock.images - self.recipe.batch * self.game.turns
+        return self.clock.images // (every * 1000) > before // (every * 1000)
+
+    def round(self) -> None:
+        """One round: in every turn a fresh batch, on which each player whose turn it is moves."""
+        torch.manual_seed(derive_seed(self.recipe.seed, self.clock.images, self.accelerator.process_index))
+        for turn in range(self.game.turns):
+            batch = self.batch()
+            for player in self.game.players:
+                if turn >= self.game.turns - player.moves:
+                    self.step(player, batch)
+            self.clock = replace(self.clock, images=self.clock.images + self.recipe.batch)
+            self.progress.advance(self.recipe.batch)
+        self.clock = replace(self.clock, round=self.clock.round + 1)
+        self.average.update(self.game.generator, self.clock.images, self.recipe.batch * self.game.turns)
+
+    def batch(self) -> Batch:
+        """This rank's part of the next batch."""
+        images, count = self.clock.images, self.recipe.batch
+        reals = self.feed.take(images, self.part, count).to(self.device, memory_format=self.layout)
+        return Batch(reals, Draws(self.recipe.seed, images, count, self.part, self.device))
+
+    def step(self, player: Player, batch: Batch) -> None:
+        """One move: only the player's own network is differentiated, its gradients are averaged over ranks."""
+        for other in self.game.players:
+            other.network.requires_grad_(other is player)
+        for group in player.optimizer.param_groups:
+            group["lr"] = player.learning_rate(self.clock)
+        player.optimizer.zero_grad()
+        with self.accelerator.autocast():
+            move = player.play(batch, self.clock)
+        move.loss.backward()  # type: ignore[no-untyped-call]
+        collective.average_gradients(player.network.parameters())
+        player.optimizer.step()
+        for name, value in move.scalars.items():
+            total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))
+            self.sums[name] = (total + value.detach().float(), count + 1)
+
+    def log(self) -> None:
+        """Report the means since the last report. Raises NonFiniteLoss."""
+        if not self.sums:
+            return
+        means = torch.stack([total / count for total, count in self.sums.values()])
+        values = dict(zip(self.sums, collective.mean_over_ranks(means).tolist(), strict=True))
+        self.sums = {}
+        bad = [name for name, value in values.items() if not torch.isfinite(torch.tensor(value))]
+        if bad:
+            raise NonFiniteLoss(
+                f"{', '.join(bad)} is not finite after {self.clock.images} images; the last checkpoint is from before. "
+                "Try a lower learning rate, or another seed."
+            )
+        for player in self.game.players:
+            values[f"lr/{player.name}"] = player.learning_rate(self.clock)
+        values["img_per_s"] = self.progress.report(values)
+        for tracker in self.trackers:
+            tracker.scalars(self.clock.images, values)
+
+    def snapshot(self) -> None:
+        """Write the sample grids."""
+        if self.accelerator.is_main_process:
+            folder = self.run_folder / "samples" / f"{self.clock.images:010d}"
+            paths = save_grids(self.average.generator, folder, self.device)
+            for tracker in self.trackers:
+                tracker.grids(self.clock.images, paths)
+
+    def save(self) -> None:
+        """Write a checkpoint; never of a state whose loss was not finite."""
+        self.log()
+        if self.accelerator.is_main_process:
+            about = {**self.about, "images": self.clock.images}
+            state.save(self.run_folder, self.game, self.average, self.clock, about, self.recipe.keep)
+        self.accelerator.wait_for_everyone()
+
+
+@contextmanager
+def _signals(stop: Any) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM ask for a stop; a second Ctrl-C interrupts at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
+        stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
