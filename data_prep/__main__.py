@@ -1,0 +1,113 @@
+"""Command line: python -m data_prep {prepare,verify} --help."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Source = Annotated[Path, tyro.conf.Positional]
+Destination = Annotated[Path, tyro.conf.Positional]
+Workers = Annotated[int, tyro.conf.arg(help_behavior_hint="(default: the cores)")]
+
+
+def prepare(
+    src: Source,
+    dst: Destination,
+    /,
+    size: int,
+    align: Literal["cat", "none"] = "none",
+    channels: Literal[1, 3, 4] = 3,
+    labels: str | None = None,
+    workers: Workers = 0,
+    replace: bool = False,
+) -> int:
+    """Turn a folder of photos into a data set of image pyramids.
+
+    Args:
+        src: Folder of photos, searched with its subfolders; --align cat needs NAME.jpg.cat beside NAME.jpg.
+        dst: Folder to make. report.html in it shows what was kept and what was refused and why.
+        size: Side of the finest level in pixels, a power of two from 8 to 1024. Smaller photos are left out.
+        align: cat: the face by its annotation, eyes levelled. none: the square in the middle.
+        channels: 1 grey, 3 colour, 4 colour with alpha.
+        labels: "folders" (the first folder of each path), or a CSV file of PATH,LABEL below a header.
+        workers: Processes.
+        replace: Start afresh where DST holds an unfinished preparation.
+
+    """
+    from data_prep import sources
+    from data_prep.prepare import Recipe, claim
+    from data_prep.prepare import prepare as run
+    from data_prep.progress import progress
+
+    if not src.is_dir():
+        raise ValueError(f"there is no folder {src}")
+    recipe = Recipe(size, align, channels, labelled=labels is not None)
+    processes = _workers(workers)
+    found = sources.find(src)
+    if not found.photos:
+        raise ValueError(f"{src} holds no file that is named like an image")
+    if labels == "folders":
+        found.photos = sources.label_by_folder(found.photos)
+    elif labels is not None:
+        found.photos = sources.label_by_file(found.photos, Path(labels))
+    claim(dst, replace)
+    result = run(found, dst, recipe, processes, partial(progress, "preparing"))
+    counts = result.counts
+    print(
+        f"{counts['found']} photos found: {counts['kept']} kept, {counts['filtered']} filtered, "
+        f"{counts['quarantined']} quarantined; the reasons are in {dst / 'report.html'}"
+    )
+    if not counts["kept"]:
+        print(f"error: nothing was kept, so {dst} is not a data set", file=sys.stderr)
+        return 2
+    return 0
+
+
+def verify(dst: Destination, /) -> int:
+    """Compare every byte of a data set with its checksums.
+
+    Args:
+        dst: Folder of a prepared data set.
+
+    """
+    from data_prep.store import PyramidDataset
+
+    try:
+        dataset = PyramidDataset(dst)
+        dataset.verify()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{dst} is whole: {len(dataset)} pictures to {dataset.size} px, fingerprint {dataset.fingerprint}")
+    return 0
+
+
+def main() -> int:
+    """Run the command line and return its exit status."""
+    try:
+        status: int = tyro.extras.subcommand_cli_from_dict(
+            {"prepare": prepare, "verify": verify}, prog="python -m data_prep"
+        )
+        return status
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "stopped; what was written is unfinished: run again with --replace to start afresh",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _workers(number: int) -> int:
+    if not 0 <= number <= 256:
+        raise ValueError(f"--workers {number} is not between 1 and 256")
+    return number or len(os.sched_getaffinity(0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Bytes of an image file -> 8-bit sRGB pixels as an image viewer would show them, or the reason why not."""
+
+import io
+import warnings
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+Channels = Literal[1, 3, 4]
+Pixels = NDArray[np.uint8]  # (H, W, C)
+
+MAX_PIXELS = 2**27  # 134 million, above any single camera; decoded at up to 8 bytes a pixel
+MAX_FILE_BYTES = 2**29
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "JPEG2000", "PPM")
+
+
+class UnreadableImageError(ValueError):
+    """The bytes cannot be shown as an image; the message is the reason."""
+
+
+def decode(data: bytes, channels: Channels) -> Pixels:
+    """Decode the first frame, upright (EXIF), in sRGB (ICC), 8 bits a sample.
+
+    The format is told by the content, not by the name. Transparent parts are laid over white for 1 and 3
+    channels and kept (straight alpha) for 4. Grey is Rec. 601 luma.
+
+    Returns:
+        uint8 (H, W, `channels`).
+
+    Raises:
+        UnreadableImageError: empty, truncated, damaged, too large, or of no supported kind.
+
+    """
+    if not data:
+        raise UnreadableImageError("the file is empty")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata and of size, which is checked here
+        try:
+            image = _load(data)
+            image = _upright(image)
+            image = _to_srgb(_to_8_bits(image))
+        except UnreadableImageError:
+            raise
+        except Exception as error:  # damaged bytes make decoders raise nearly anything
+            raise UnreadableImageError(
+                f"damaged or unsupported image: {error or type(error).__name__}"
+            ) from error
+    if channels == 4:
+        return np.asarray(image.convert("RGBA"))
+    if image.mode == "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if channels == 3:
+        return np.asarray(image.convert("RGB"))
+    return np.asarray(image.convert("L"))[:, :, None]
+
+
+def _load(data: bytes) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise UnreadableImageError("not an image of a supported format, or its header is damaged") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImageError(f"more than {MAX_PIXELS} pixels") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableImageError(f"{image.width} x {image.height} is more than {MAX_PIXELS} pixels")
+    if image.format == "PNG":  # loading alone would skip the checksums of the pixel data
+        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+    image.load()
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF: viewers show the pixels as they lie
+        return image
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """The image in mode L, RGB, RGBA or CMYK."""
+    if image.mode.startswith("I"):
+        # Pillow leaves wide grey samples unscaled.
+        bits = 16
+        if image.format == "TIFF":
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            bits = int(np.max(tags.get(258, 1)))
+        if bits > 16:
+            raise UnreadableImageError(
+                f"{bits}-bit integer samples have no agreed white level; convert to 8 or 16 bits"
+            )
+        samples = np.asarray(image).astype(np.float64) * (255 / (2**bits - 1))
+        narrow = Image.fromarray(np.clip(np.rint(samples), 0, 255).astype(np.uint8))
+        narrow.info = {"icc_profile": image.info.get("icc_profile")}
+        return narrow
+    if image.mode == "F":
+        raise UnreadableImageError(
+            "floating-point samples have no agreed white level; convert to 8 or 16 bits"
+        )
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """The image in mode L, RGB or RGBA, converted by its ICC profile where that is usable."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        alpha = image.getchannel("A") if image.mode == "RGBA" else None
+        colour = image.convert("RGB") if alpha else image
+        transform = _profile_transform(profile, colour.mode)
+        if transform is not None:
+            converted = ImageCms.applyTransform(colour, transform)
+            assert converted is not None
+            if alpha:
+                converted.putalpha(alpha)
+            return converted
+    return image.convert("RGB") if image.mode == "CMYK" else image
+
+
+@lru_cache(maxsize=16)
+def _profile_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Transform from an embedded profile to sRGB; None where that is sRGB, damaged or of another mode."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in (source.profile.profile_description or ""):
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
