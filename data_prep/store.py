@@ -407,7 +407,7 @@ configs:
     datasets.load_dataset("THIS FOLDER")
 
 Prepared by Crescendo (`python -m data_prep prepare`). `manifest.json` holds the checksums, `report.html`
-shows what was kept and what was refused and why. The rights to the pictures remain with the owners of the photos.
+shows what was kept and what was refused and why. The rights to the pictures remain with the photos' owners.
 """
 
 
