@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -107,11 +108,13 @@ def verify(dst: Destination, /) -> int:
     return 0
 
 
-def main() -> int:
-    """Run the command line and return its exit status."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, by default the process's own, and return its exit status."""
     try:
         status: int = tyro.extras.subcommand_cli_from_dict(
-            {"prepare": prepare, "synthesize": synthesize, "verify": verify}, prog="python -m data_prep"
+            {"prepare": prepare, "synthesize": synthesize, "verify": verify},
+            prog="python -m data_prep",
+            args=arguments,
         )
         return status
     except (ValueError, OSError) as error:

@@ -49,7 +49,7 @@ def cut(pixels: Pixels, square: Square, size: int) -> Tensor:
     count = size * per_pixel
     offsets = ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5) * square.side
     cos, sin = math.cos(square.angle), math.sin(square.angle)
-    photo = torch.from_numpy(pixels.copy() if not pixels.flags.writeable else pixels)
+    photo = torch.from_numpy(pixels)
     rows_at_once = max(1, STRIP_SAMPLES // (count * per_pixel)) * per_pixel
     strips = []
     for down in torch.split(offsets, rows_at_once):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 Channels = Literal[1, 3, 4]
 Pixels = NDArray[np.uint8]  # (H, W, C)
@@ -37,25 +37,23 @@ def decode(data: bytes, channels: Channels) -> Pixels:
     if not data:
         raise UnreadableImageError("the file is empty")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata and of size, which is checked here
+        warnings.simplefilter("ignore")  # of odd metadata, and of size, which is checked here
         try:
-            image = _load(data)
-            image = _upright(image)
-            image = _to_srgb(_to_8_bits(image))
+            loaded = _load(data)
+            image = _to_srgb(_to_8_bits(loaded))
         except UnreadableImageError:
             raise
         except Exception as error:  # damaged bytes make decoders raise nearly anything
-            raise UnreadableImageError(
-                f"damaged or unsupported image: {error or type(error).__name__}"
-            ) from error
+            reason = str(error) or type(error).__name__
+            raise UnreadableImageError(f"damaged or unsupported image: {reason}") from error
+        image = _upright(image, loaded)
     if channels == 4:
-        return np.asarray(image.convert("RGBA"))
+        return np.array(image.convert("RGBA"))
     if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if channels == 3:
-        return np.asarray(image.convert("RGB"))
-    return np.asarray(image.convert("L"))[:, :, None]
+        return np.array(image.convert("RGB"))
+    return np.array(image.convert("L"))[:, :, None]
 
 
 def _load(data: bytes) -> Image.Image:
@@ -73,33 +71,22 @@ def _load(data: bytes) -> Image.Image:
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF: viewers show the pixels as they lie
-        return image
-
-
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """The image in mode L, RGB, RGBA or CMYK."""
-    if image.mode.startswith("I"):
-        # Pillow leaves wide grey samples unscaled.
-        bits = 16
-        if image.format == "TIFF":
-            tags = image.tag_v2  # type: ignore[attr-defined]
-            bits = int(np.max(tags.get(258, 1)))
-        if bits > 16:
-            raise UnreadableImageError(
-                f"{bits}-bit integer samples have no agreed white level; convert to 8 or 16 bits"
-            )
-        samples = np.asarray(image).astype(np.float64) * (255 / (2**bits - 1))
-        narrow = Image.fromarray(np.clip(np.rint(samples), 0, 255).astype(np.uint8))
-        narrow.info = {"icc_profile": image.info.get("icc_profile")}
+    if image.mode.startswith("I"):  # grey of more than 8 bits, which Pillow does not scale
+        bits, white_is_zero = 16, False
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            bits = image.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0]
+            white_is_zero = image.tag_v2[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] == 0
+        if bits != 16:
+            raise UnreadableImageError(f"{bits}-bit grey samples are not supported; convert to 8 or 16 bits")
+        samples = np.asarray(image).astype(np.float64) / 257
+        grey = np.clip(np.rint(255 - samples if white_is_zero else samples), 0, 255)
+        narrow = Image.fromarray(grey.astype(np.uint8))
+        narrow.info["icc_profile"] = image.info.get("icc_profile")
         return narrow
     if image.mode == "F":
-        raise UnreadableImageError(
-            "floating-point samples have no agreed white level; convert to 8 or 16 bits"
-        )
+        raise UnreadableImageError("floating-point samples have no agreed white; convert to 8 or 16 bits")
     if image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode in ("L", "RGB", "CMYK"):
@@ -125,7 +112,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _profile_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Transform from an embedded profile to sRGB; None where that is sRGB, damaged or of another mode."""
+    """Transform from an embedded profile to sRGB; None where it is sRGB, damaged or of another mode."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "sRGB" in (source.profile.profile_description or ""):
@@ -133,3 +120,12 @@ def _profile_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform 
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def _upright(image: Image.Image, loaded: Image.Image) -> Image.Image:
+    """The image turned as the loaded file's EXIF orientation says; as it lies where that is damaged."""
+    try:
+        image.getexif()[ExifTags.Base.Orientation] = loaded.getexif().get(ExifTags.Base.Orientation, 1)
+        return ImageOps.exif_transpose(image)
+    except Exception:  # as above
+        return image

@@ -2,13 +2,13 @@
 
 Shapes are signed distances evaluated at every pixel in the face's own frame: the middle of the eyes is the
 origin, x runs along the eyes, y down, and the outer feet of the ears lie near x = -1 and 1 (proportions: the
-medians over annotated photos). A shape covers a pixel by its distance in pixels, so that edges are antialiased
-at any size and tilt.
+medians over annotated photos). A shape covers a pixel by its distance in pixels, so edges are antialiased at
+any size and tilt.
 """
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Coat = Literal["bicolour", "pointed", "solid", "spotted", "tabby"]
 COATS: tuple[Coat, ...] = get_args(Coat)
 
-Field = NDArray[np.float32]  # (H, W), or (H, W, 3) for colours in [0, 1]
+Field = NDArray[np.floating[Any]]  # float32 (H, W), or (H, W, 3) for colours in [0, 1]
 Colour = tuple[float, float, float]
 Point = tuple[float, float]
 
@@ -389,11 +389,11 @@ def _eye(scene: _Scene, face: _Face, side: int) -> None:
     part = scene.window(side * face.eye_x, 0, 0.42)
     right, down = (part.x - side * face.eye_x) * side, part.y  # right: away from the nose
     cos, sin = math.cos(face.slant), math.sin(face.slant)
-    x: Field = cos * right - sin * down
-    y: Field = cos * down + sin * right
+    x = cos * right - sin * down
+    y = cos * down + sin * right
     half_x, half_y = face.eye_half
     radius = (half_x**2 + half_y**2) / (2 * half_y)
-    almond: Field = np.hypot(x, np.abs(y) + radius - half_y) - radius
+    almond = np.hypot(x, np.abs(y) + radius - half_y) - radius
     dark = _scale(face.mark, 0.30)
     if face.coat in ("tabby", "spotted"):
         part.paint(_mix(face.base, WHITE, 0.45), almond - 0.085, 0.08, 0.45)
@@ -421,7 +421,7 @@ def _whiskers(rng: np.random.Generator, scene: _Scene, face: _Face) -> None:
             middle = root + side * length / 2
             part = scene.window(middle, start + slope * length / 2 + sag * length**2 / 2, length * 0.62)
             along = (part.x - root) * side
-            bend: Field = slope + 2 * sag * along
+            bend = slope + 2 * sag * along
             off = np.abs(part.y - start - slope * along - sag * along**2) / np.sqrt(1 + bend**2)
             thick = 0.009 * np.clip(1 - along / length, 0.15, 1)
             part.paint(pale, np.maximum(off - thick, np.maximum(-along, along - length)), 0.010, 0.75)

@@ -1,8 +1,8 @@
 """The image pyramid, defined once: for the stored levels, for Laplacian models and for metrics per level.
 
 Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983. `down` blurs with the 5-tap binomial
-filter and halves, `up` doubles and blurs (kornia). Both keep constants and the middle of the image: no level is
-shifted against another.
+filter and halves, `up` doubles and blurs (kornia). Both keep constants and the middle of the image: no level
+is shifted against another.
 """
 
 from collections.abc import Sequence

@@ -85,7 +85,7 @@ def synthesize(sample: Sample, workers: int, progress: Callable[[int], Advance])
             for index, drawn in ordered_map(draw, range(sample.count), workers):
                 if isinstance(drawn, WorkerDied):
                     raise OSError(
-                        f"the process drawing portrait {index} was killed (out of memory?): try fewer --workers"
+                        f"the process drawing portrait {index} was killed (no memory?): try fewer --workers"
                     )
                 name = f"CAT_{index // PER_FOLDER:02d}/{index:08d}_000.jpg"
                 path = folder / name

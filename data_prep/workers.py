@@ -18,8 +18,8 @@ Result = TypeVar("Result")
 AHEAD = 4  # items in flight per worker
 
 
-class WorkerDied(Exception):  # noqa: N818 - it says what happened
-    """The process that worked on an item was ended from outside, for example for want of memory."""
+class WorkerDied:
+    """In place of a result: the process that worked on the item was killed, say for want of memory."""
 
 
 def ordered_map(
@@ -97,7 +97,7 @@ class _Pool(Generic[Item, Result]):
     def _start(self, workers: int) -> ProcessPoolExecutor:
         # The fork server imports the heavy modules once and never ran a thread, so forking it is safe.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([self._function.__module__, __name__])
+        context.set_forkserver_preload([getattr(self._function, "func", self._function).__module__])
         return ProcessPoolExecutor(workers, context, initializer=_begin_worker)
 
 
