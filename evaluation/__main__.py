@@ -1,0 +1,81 @@
+"""Command line: python -m evaluation --help."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+Positional = Annotated[Path, tyro.conf.Positional]
+
+
+def run(
+    run_or_model: Positional,
+    /,
+    data: Path,
+    features: Path | None = None,
+    samples: int = 2000,
+    seed: int = 0,
+    out: Path | None = None,
+) -> int:
+    """Measure how far a model's pictures are from real ones.
+
+    Args:
+        run_or_model: A model's folder, or a training run's, whose newest checkpoint is taken.
+        data: The real pictures: a data set made by python -m data_prep prepare.
+        features: A network (.onnx) that turns `images` into `features`, for Frechet and kernel distance.
+        samples: Pictures to generate; fewer are where the data set has not twice as many.
+        seed: Of samples, halves of the data, patches and projections.
+        out: JSON file to write. By default evaluation.json in RUN_OR_MODEL.
+    """
+    out = out or run_or_model / "evaluation.json"
+    from models.checkpoint import find_model, load_generator, read_config
+
+    folder = find_model(run_or_model)
+    config = read_config(folder)
+    _check_writable(out)
+
+    import torch
+    from rich.console import Console
+
+    from data_prep.store import PyramidDataset
+    from evaluation.evaluate import evaluate
+    from evaluation.features import FeatureNetwork
+    from evaluation.progress import bars
+    from evaluation.report import table
+    from models.atomic import write_text
+
+    generator = load_generator(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+    dataset = PyramidDataset(data)
+    network = FeatureNetwork(features) if features else None
+    with bars() as begin:
+        result = evaluate(generator, dataset, samples, network, seed, begin)
+    result["protocol"]["model"]["about"] = config["about"]
+    write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    Console().print(table(result))
+    print(f"written to {out}")
+    return 0
+
+
+def main() -> int:
+    """Run the command line and return its exit status: 0 done, 2 bad input, 130 stopped."""
+    try:
+        return tyro.cli(run, prog="python -m evaluation")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+
+
+def _check_writable(out: Path) -> None:
+    """See before the work begins that its result can be written."""
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise ValueError(f"{out} cannot be written: name a file in a folder that is there with --out")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The evaluation of a generator: pictures -> patches, similarities and features -> figures."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.store import PyramidDataset
+from evaluation import protocol
+from evaluation.features import FeatureNetwork
+from evaluation.frechet import frechet_distance, moments
+from evaluation.kernel import SUBSETS, kernel_distance
+from evaluation.ms_ssim import pair_similarities
+from evaluation.progress import Begin, silent
+from evaluation.protocol import Plan
+from evaluation.swd import DIRECTIONS, Patches, level_sizes, sliced_wasserstein
+from models.generator import Generator
+from models.sampler import Sampler
+
+_PIXELS_AT_ONCE = 2**18  # of a batch of pictures: bounds memory
+
+
+def evaluate(
+    generator: Generator,
+    dataset: PyramidDataset,
+    samples: int = 2000,
+    features: FeatureNetwork | None = None,
+    seed: int = 0,
+    begin: Begin = silent,
+) -> dict[str, Any]:
+    """Compare a generator's pictures with real ones.
+
+    Args:
+        generator: where it is (CPU or GPU); put into evaluation mode.
+        dataset: the reals, with the generator's largest resolution among its levels.
+        samples: pictures to generate; fewer are where the data set has not twice as many.
+        features: a network for Frechet and kernel distance, which are left out without one.
+        seed: of all that is drawn.
+        begin: told of each part of the work.
+
+    Returns:
+        JSON values. Each figure is there as `generated` (samples against reals, or among samples) and as
+        `real` (reals against as many other reals, or among reals: the floor). They are
+        `sliced_wasserstein_distance` (by level, and `mean`) and `ms_ssim`, and with a network
+        `frechet_distance` and `kernel_distance`; beside them is the `protocol`.
+
+    Raises:
+        ValueError: generator, data set and numbers do not fit together, or the network not the pictures.
+    """
+    plan = protocol.plan(generator, dataset, samples, seed)
+    sampler = Sampler(generator, next(generator.parameters()).device)
+    seeds = np.arange(plan.seeds.start, plan.seeds.stop)
+    first, second = plan.halves
+
+    def reals(indices: NDArray[np.int64]) -> Iterator[Tensor]:
+        return (dataset.images(part.tolist(), plan.resolution) for part in _batches(indices, plan))
+
+    fakes = (sampler.generate(part.tolist()) for part in _batches(seeds, plan))
+    with closing(_describe("real pictures", reals(first), plan, 0, features, begin)) as reference:
+        with closing(_describe("generated pictures", fakes, plan, 1, features, begin)) as generated:
+            figures = _compare(generated, reference, plan, begin)
+        with closing(_describe("other real pictures", reals(second), plan, 2, features, begin)) as others:
+            floor = _compare(others, reference, plan, begin)
+    result: dict[str, Any] = {
+        name: {"generated": figure, "real": floor[name]} for name, figure in figures.items()
+    }
+    if features is not None:
+        for name in ("frechet_distance", "kernel_distance"):
+            result[name]["feature_network"] = features.identity()
+    return {**result, "protocol": protocol.record(plan, generator, dataset, features)}
+
+
+@dataclass
+class _Description:
+    """What is kept of a set of pictures."""
+
+    name: str
+    patches: Patches
+    similarities: list[Tensor] = field(default_factory=list)  # MS-SSIM of pairs
+    features: list[NDArray[np.float32]] = field(default_factory=list)  # none without a network
+
+    def close(self) -> None:
+        """Free the patches' files."""
+        self.patches.close()
+
+
+def _batches(numbers: NDArray[np.int64], plan: Plan) -> list[NDArray[np.int64]]:
+    """Numbers of pictures in parts of an even size, bounded by the pictures' pixels."""
+    size = min(64, max(2, _PIXELS_AT_ONCE // plan.resolution**2))
+    return np.split(numbers, range(size, len(numbers), size))
+
+
+def _describe(
+    name: str,
+    batches: Iterator[Tensor],
+    plan: Plan,
+    number: int,  # of the set: each draws its own places
+    network: FeatureNetwork | None,
+    begin: Begin,
+) -> _Description:
+    advance = begin(name, plan.count)
+    places = np.random.default_rng([plan.seed, number])
+    description = _Description(name, Patches(plan.resolution, plan.channels, places))
+    for images in batches:
+        description.patches.add(images)
+        if len(images) > 1:
+            description.similarities.append(pair_similarities(images[: len(images) // 2 * 2]))
+        if network is not None:
+            description.features.append(network(images))
+        advance(len(images))
+    return description
+
+
+def _compare(set_: _Description, reference: _Description, plan: Plan, begin: Begin) -> dict[str, Any]:
+    """Figures of a set: distances from the reference, and similarity within itself."""
+    steps = DIRECTIONS * len(level_sizes(plan.resolution)) + (SUBSETS if set_.features else 0)
+    advance = begin(f"comparing {set_.name}", steps)
+    rng = np.random.default_rng([plan.seed, 3])  # the same directions and subsets for both comparisons
+    levels = sliced_wasserstein(set_.patches, reference.patches, rng, advance)
+    similarities = torch.cat(set_.similarities).double()
+    error = float(similarities.std() / len(similarities) ** 0.5)
+    figures: dict[str, Any] = {
+        "sliced_wasserstein_distance": {
+            **{str(size): distance for size, distance in levels.items()},
+            "mean": float(np.mean(list(levels.values()))),
+        },
+        "ms_ssim": {"mean": float(similarities.mean()), "standard_error": error},
+    }
+    if set_.features:
+        a, b = np.concatenate(set_.features), np.concatenate(reference.features)
+        figures["frechet_distance"] = frechet_distance(moments(a), moments(b))
+        distance = kernel_distance(a, b, rng, advance)
+        figures["kernel_distance"] = {"mean": distance.mean, "sd": distance.sd}
+    return figures

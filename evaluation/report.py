@@ -1,0 +1,68 @@
+"""The figures of an evaluation as a table."""
+
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+FEW = 2000  # pictures below which the Frechet distance says little
+_KERNEL_SCALE = 1000  # as is usual
+
+
+def table(result: dict[str, Any]) -> Group:
+    """What `evaluate` returned, readable."""
+    protocol = result["protocol"]
+    count, side = protocol["images_per_set"], protocol["resolution"]
+    grid = Table(title=f"{count} generated pictures against {count} real ones at {side}x{side}")
+    grid.add_column("figure")
+    grid.add_column("generated", justify="right")
+    grid.add_column("real", justify="right")
+    for figure, *values in _rows(result):
+        grid.add_row(figure, *values)
+    return Group(grid, *(Text(note, style="dim") for note in _notes(result)))
+
+
+def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    swd = result["sliced_wasserstein_distance"]
+    for level in swd["real"]:
+        where = "mean" if level == "mean" else f"{level}x{level}"
+        values = (f"{swd[side][level]:.2f}" for side in ("generated", "real"))
+        rows.append((f"SWD x 1000, {where}", *values))
+    similarity = result["ms_ssim"]
+    values = (
+        f"{similarity[side]['mean']:.4f} ± {similarity[side]['standard_error']:.4f}"
+        for side in ("generated", "real")
+    )
+    rows.append(("MS-SSIM of pairs", *values))
+    if "frechet_distance" in result:
+        frechet, kernel = result["frechet_distance"], result["kernel_distance"]
+        rows.append(("Frechet distance", *(f"{frechet[side]:.2f}" for side in ("generated", "real"))))
+        values = (
+            f"{_KERNEL_SCALE * kernel[side]['mean']:.2f} ± {_KERNEL_SCALE * kernel[side]['sd']:.2f}"
+            for side in ("generated", "real")
+        )
+        rows.append(("kernel distance x 1000", *values))
+    return rows
+
+
+def _notes(result: dict[str, Any]) -> list[str]:
+    protocol = result["protocol"]
+    count = protocol["images_per_set"]
+    notes = [
+        f"Data {protocol['data']['name']}. real: the same figure for other real pictures, the floor "
+        "of a distance. MS-SSIM: variety is lost where it is higher among generated pictures than "
+        "among real ones."
+    ]
+    if count < protocol["samples_requested"]:
+        notes.append(
+            f"{protocol['samples_requested']} samples were asked for, the data set has only twice {count}."
+        )
+    if "features" in protocol:
+        notes.append(
+            f"Distances in the features of {protocol['features']['network']['file']}: not FID and KID."
+        )
+        if count < FEW:
+            notes.append(f"The Frechet distance grows as counts fall below {FEW}: compare equal counts only.")
+    return notes
