@@ -14,7 +14,9 @@ Pixels = NDArray[np.uint8]  # (H, W, C)
 
 MAX_PIXELS = 2**27  # 134 million, above any single camera; decoded at up to 8 bytes a pixel
 MAX_FILE_BYTES = 2**29
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "JPEG2000", "PPM")
+
+Image.init()  # lets `Image.open` know of all of them
 
 
 class UnreadableImageError(ValueError):

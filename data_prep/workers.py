@@ -97,7 +97,7 @@ class _Pool(Generic[Item, Result]):
     def _start(self, workers: int) -> ProcessPoolExecutor:
         # The fork server imports the heavy modules once and never ran a thread, so forking it is safe.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([getattr(self._function, "func", self._function).__module__])
+        context.set_forkserver_preload([getattr(self._function, "func", self._function).__module__, __name__])
         return ProcessPoolExecutor(workers, context, initializer=_begin_worker)
 
 
