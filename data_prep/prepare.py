@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from PIL import Image
 
 from data_prep import cat_align, decode, pyramid, report, sources, store
@@ -79,6 +80,12 @@ def prepare_photo(photo: sources.Photo, recipe: Recipe) -> Kept | Refused:
     )
 
 
+def prepare_in_worker(photo: sources.Photo, recipe: Recipe) -> Kept | Refused:
+    """`prepare_photo` on one core: the other workers have the others."""
+    torch.set_num_threads(1)
+    return prepare_photo(photo, recipe)
+
+
 def prepare(
     found: sources.Source,
     destination: Path,
@@ -95,7 +102,7 @@ def prepare(
     writer = store.PyramidWriter(destination, recipe.size, recipe.channels, label_names)
     result = report.Report(found, recipe.size)
     with progress(len(found.photos)) as advance:
-        for photo, outcome in ordered_map(partial(prepare_photo, recipe=recipe), found.photos, workers):
+        for photo, outcome in ordered_map(partial(prepare_in_worker, recipe=recipe), found.photos, workers):
             match outcome:
                 case Kept(pngs):
                     label = label_names.index(photo.label) if recipe.labelled and photo.label else None

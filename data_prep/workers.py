@@ -10,8 +10,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Generic, TypeVar
 
-import torch
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -97,12 +95,11 @@ class _Pool(Generic[Item, Result]):
     def _start(self, workers: int) -> ProcessPoolExecutor:
         # The fork server imports the heavy modules once and never ran a thread, so forking it is safe.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([getattr(self._function, "func", self._function).__module__, __name__])
+        context.set_forkserver_preload([getattr(self._function, "func", self._function).__module__])
         return ProcessPoolExecutor(workers, context, initializer=_begin_worker)
 
 
 def _begin_worker() -> None:
-    torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

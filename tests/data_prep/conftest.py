@@ -13,7 +13,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 @pytest.fixture(scope="session", autouse=True)
 def _fork_server() -> None:
-    """Start the server of worker processes with what they import; each would import it by itself otherwise."""
+    """Start the server of worker processes with what they import, or each would import it by itself."""
     forkserver.set_forkserver_preload(["data_prep.prepare", "data_prep.synthesize"])
     forkserver.ensure_running()
 
