@@ -1,0 +1,1 @@
+"""The HTTP service: models from disk, pictures out. Knows of the project only `models`."""

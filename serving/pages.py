@@ -1,0 +1,77 @@
+"""What is read with GET: the models, the studio page, the documentation of the interface."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+if TYPE_CHECKING:
+    from serving.engine import Engine
+
+_STUDIO = Path(__file__).with_name("studio")
+_POLICY = (  # the pages load nothing from elsewhere, and a browser holds them to it
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'"
+)
+_HEADERS = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+
+_INFO = {
+    "title": "Crescendo",
+    "version": "1",  # of the interface
+    "description": "Pictures from seeds, whole or as they grow. The studio at / is a client of it.",
+}
+_MODELS_PATH = {
+    "get": {
+        "summary": "The models that are served",
+        "description": "Name, architecture, resolutions, channels, default or not, what is known of each.",
+        "operationId": "Crescendo__models",
+        "tags": ["Service APIs"],
+        "responses": {"200": {"description": "Successful Response", "content": {"application/json": {}}}},
+    }
+}
+
+
+def pages(engine: Callable[[], "Engine"], openapi: Callable[[], dict[str, Any]]) -> Starlette:
+    """The application to mount at `/`."""
+
+    def models(_: Request) -> Response:
+        served = engine().models
+        return JSONResponse(
+            {
+                "models": [
+                    {
+                        "name": name,
+                        "architecture": model.architecture,
+                        "resolutions": model.resolutions,
+                        "channels": model.channels,
+                        "default": name == engine().default,
+                        "about": model.about,
+                    }
+                    for name, model in served.items()
+                ]
+            }
+        )
+
+    def specification(_: Request) -> Response:
+        described = openapi()
+        paths = {"/models": _MODELS_PATH} | described["paths"]
+        return JSONResponse(described | {"info": _INFO, "paths": paths})
+
+    return Starlette(
+        routes=[
+            Route("/", _page("index.html")),
+            Route("/docs", _page("docs.html")),
+            Route("/docs.json", specification),
+            Route("/models", models),
+            Mount("/studio", StaticFiles(directory=_STUDIO)),
+        ]
+    )
+
+
+def _page(name: str) -> Callable[[Request], Response]:
+    return lambda _: FileResponse(_STUDIO / name, headers=_HEADERS)

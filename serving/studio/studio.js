@@ -1,0 +1,205 @@
+// The studio: asks the service for a growing picture, and shows its stages as they arrive.
+
+const DWELL = 480; // ms that each stage is shown at least, so that the eye can follow
+const LAST_SEED = 2 ** 32 - 1;
+
+const [picture, stages, controls, seed, truncation, variety, model, nature, download, statusLine, errorBox] = [
+  "picture", "stages", "controls", "seed", "truncation", "variety", "model", "nature", "download", "status", "error",
+].map((id) => document.getElementById(id));
+
+let models = [];
+let growing = new AbortController(); // ends the growth under way, at the service too
+
+// --- What is chosen, in the form and in the address ---
+
+function randomSeed() {
+  return crypto.getRandomValues(new Uint32Array(1))[0];
+}
+
+function step(by) {
+  const from = Math.trunc(Number(seed.value)) || 0;
+  seed.value = (from + by + LAST_SEED + 1) % (LAST_SEED + 1); // round the corner at both ends
+  grow();
+}
+
+function readAddress() {
+  const asked = new URLSearchParams(location.search);
+  seed.value = asked.get("seed") ?? randomSeed();
+  if (asked.has("truncation")) truncation.value = asked.get("truncation");
+  const byDefault = models.find((each) => each.default).name;
+  const name = asked.get("model") ?? byDefault;
+  if (models.some((each) => each.name === name)) {
+    model.value = name;
+    return true;
+  }
+  model.value = byDefault;
+  complain(`There is no model “${name}” here. Choose one from the list.`);
+  return false;
+}
+
+function writeAddress() {
+  const chosen = new URLSearchParams({ seed: seed.value, model: model.value, truncation: truncation.value });
+  history.replaceState(null, "", `?${chosen}`);
+}
+
+function describe() {
+  variety.value = Math.round(truncation.value * 100) + " %";
+  const { architecture, resolutions } = models.find((each) => each.name === model.value);
+  nature.textContent = `${architecture}, grows to ${resolutions.at(-1)} × ${resolutions.at(-1)} pixels`;
+}
+
+// --- The growth ---
+
+async function grow() {
+  growing.abort();
+  growing = new AbortController();
+  const { signal } = growing;
+  if (seed.value === "") seed.value = randomSeed();
+  const asked = { seed: Number(seed.value), model: model.value, truncation: Number(truncation.value) };
+  writeAddress();
+  describe();
+  complain("");
+  picture.setAttribute("aria-busy", "true");
+  statusLine.textContent = "Growing …";
+  let shownAt = -Infinity;
+  let first = true;
+  try {
+    for await (const { event, data } of events("generate_progressive", asked, signal)) {
+      if (event !== "image") continue;
+      await pause(shownAt + DWELL - performance.now());
+      if (signal.aborted) return;
+      if (first) stages.replaceChildren();
+      first = false;
+      addStage(data);
+      shownAt = performance.now();
+      statusLine.textContent = `Seed ${data.seed}, ${data.resolution} × ${data.resolution} (${data.index} of ${data.of})`;
+    }
+  } catch (problem) {
+    if (signal.aborted) return;
+    statusLine.textContent = "";
+    complain(problem.message);
+  }
+  picture.setAttribute("aria-busy", "false");
+}
+
+// Server-sent events of a POST request, which EventSource cannot make.
+async function* events(address, body, signal) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await reach(address, { method: "POST", headers, body: JSON.stringify(body), signal });
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read().catch(() => ({ done: true }));
+    if (done) throw new Error("The picture broke off before it was complete. Press Grow to try again.");
+    text += value;
+    const blocks = text.split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const [, event, data] = block.match(/^event: (.*)\ndata: (.*)$/);
+      if (event === "done") return;
+      yield { event, data: JSON.parse(data) };
+    }
+  }
+}
+
+async function reach(address, options) {
+  let answer;
+  try {
+    answer = await fetch(address, options);
+  } catch {
+    throw new Error("The service cannot be reached. Is it still running?");
+  }
+  if (answer.ok) return answer;
+  const { error } = await answer.json().catch(() => ({}));
+  throw new Error(sentence(error ?? `the service failed (status ${answer.status})`));
+}
+
+function sentence(words) {
+  return words[0].toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : ".");
+}
+
+function pause(duration) {
+  return new Promise((resume) => setTimeout(resume, duration));
+}
+
+// --- What is seen ---
+
+function addStage(data) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(image(data));
+  button.setAttribute("aria-label", `Show it at ${data.resolution} by ${data.resolution} pixels`);
+  button.addEventListener("click", () => show(data, button));
+  const label = document.createElement("span");
+  label.textContent = data.resolution;
+  const item = document.createElement("li");
+  item.style.setProperty("--weight", data.index + 2);
+  item.append(button, label);
+  stages.append(item);
+  show(data, button);
+}
+
+function show(data, button) {
+  const layer = image(data);
+  layer.alt = `The picture of seed ${data.seed} at ${data.resolution} by ${data.resolution} pixels`;
+  layer.addEventListener("animationend", () => {
+    while (picture.firstChild !== layer) picture.firstChild.remove(); // what it has covered
+  });
+  picture.append(layer);
+  for (const each of stages.querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
+  download.href = layer.src;
+  download.download = `${data.model}-${data.seed}-${data.resolution}.${data.format}`;
+  download.removeAttribute("aria-disabled");
+}
+
+function image(data) {
+  const element = new Image();
+  element.src = `data:image/${data.format};base64,${data.image}`;
+  element.alt = "";
+  return element;
+}
+
+function complain(words) {
+  errorBox.textContent = words;
+  errorBox.hidden = !words;
+}
+
+// --- The controls ---
+
+const share = document.getElementById("share");
+share.addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    statusLine.textContent = "Link copied.";
+  } catch {
+    statusLine.textContent = "Copy the link from the address bar."; // without HTTPS there is no clipboard
+  }
+});
+controls.addEventListener("submit", (event) => {
+  event.preventDefault();
+  grow();
+});
+controls.noValidate = true; // the service says what is wrong, in one place
+document.getElementById("previous").addEventListener("click", () => step(-1));
+document.getElementById("next").addEventListener("click", () => step(1));
+document.getElementById("random").addEventListener("click", () => {
+  seed.value = randomSeed();
+  grow();
+});
+truncation.addEventListener("input", describe);
+truncation.addEventListener("change", grow);
+model.addEventListener("change", grow);
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const press = { ArrowLeft: "previous", ArrowRight: "next", r: "random" }[event.key];
+  if (press) document.getElementById(press).click();
+});
+
+try {
+  models = (await (await reach("models")).json()).models;
+  model.replaceChildren(...models.map((each) => new Option(each.name)));
+  if (readAddress()) grow();
+  else describe();
+} catch (problem) {
+  complain(problem.message);
+}
