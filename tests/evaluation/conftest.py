@@ -1,0 +1,30 @@
+"""A feature network for the evaluation's tests, and the real images where they are at hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_onnx import onnx_network
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+@pytest.fixture
+def network_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes `onnx_network` with the given changes."""
+
+    def write(**changes: Any) -> Path:
+        path = tmp_path / "tiny.onnx"
+        path.write_bytes(onnx_network(**changes))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real images and of the feature network trained on photographs."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the real images and the feature network are not here ({SHARED})")
+    return SHARED
