@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,7 @@ class Report:
     def keep(self, photo: sources.Photo, pngs: tuple[bytes, ...]) -> None:
         """Note a photo that was kept, given its PNG per level, coarsest first."""
         item = Item(photo.name, "kept", "")
-        if len(self.items) % max(1, len(self.source.photos) // KEPT_SHOWN) == 0:
+        if len(self.items) % math.ceil(len(self.source.photos) / KEPT_SHOWN) == 0:
             finest = [
                 png
                 for png, side in zip(pngs, pyramid.level_sizes(self.size), strict=True)
