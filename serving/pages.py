@@ -14,11 +14,9 @@ if TYPE_CHECKING:
     from serving.engine import Engine
 
 _STUDIO = Path(__file__).with_name("studio")
-_POLICY = (  # the pages load nothing from elsewhere, and a browser holds them to it
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'"
-)
-_HEADERS = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+# The pages load nothing from elsewhere, and a browser holds them to it.
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+_DOCS_POLICY = _POLICY.replace("style-src", "style-src 'unsafe-inline'").replace("img-src", "img-src blob:")
 
 _INFO = {
     "title": "Crescendo",
@@ -64,8 +62,8 @@ def pages(engine: Callable[[], "Engine"], openapi: Callable[[], dict[str, Any]])
 
     return Starlette(
         routes=[
-            Route("/", _page("index.html")),
-            Route("/docs", _page("docs.html")),
+            Route("/", _page("index.html", _POLICY)),
+            Route("/docs", _page("docs.html", _DOCS_POLICY)),
             Route("/docs.json", specification),
             Route("/models", models),
             Mount("/studio", StaticFiles(directory=_STUDIO)),
@@ -73,5 +71,10 @@ def pages(engine: Callable[[], "Engine"], openapi: Callable[[], dict[str, Any]])
     )
 
 
-def _page(name: str) -> Callable[[Request], Response]:
-    return lambda _: FileResponse(_STUDIO / name, headers=_HEADERS)
+def _page(name: str, policy: str) -> Callable[[Request], Response]:
+    headers = {
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    }
+    return lambda _: FileResponse(_STUDIO / name, headers=headers)

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import bentoml
@@ -109,8 +110,9 @@ class Crescendo:
     @staticmethod
     def check_models() -> None:
         """Refuse to start on models that cannot be loaded, rather than start workers that fail for ever."""
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "serving.engine"]  # a process of its own gives torch's memory back
+        environment = os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)}
         check = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if check.returncode:
             raise BentoMLException(check.stderr.strip())
