@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _workers(number: int) -> int:
     if not 0 <= number <= 256:
         raise ValueError(f"--workers {number} is not between 1 and 256")
-    return number or len(os.sched_getaffinity(0))
+    return number or os.cpu_count() or 1
 
 
 if __name__ == "__main__":
