@@ -1,5 +1,6 @@
 """Command line: python -m evaluation --help."""
 
+import hashlib
 import json
 import os
 import sys
@@ -29,6 +30,7 @@ def run(
         samples: Pictures to generate; fewer are where the data set has not twice as many.
         seed: Of samples, halves of the data, patches and projections.
         out: JSON file to write. By default evaluation.json in RUN_OR_MODEL.
+
     """
     out = out or run_or_model / "evaluation.json"
     from models.checkpoint import find_model, load_generator, read_config
@@ -52,7 +54,11 @@ def run(
     network = FeatureNetwork(features) if features else None
     with bars() as begin:
         result = evaluate(generator, dataset, samples, network, seed, begin)
-    result["protocol"]["model"]["about"] = config["about"]
+    result["protocol"]["model"] |= {
+        "architecture": config["architecture"],
+        "weights_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+        "about": config["about"],
+    }
     write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     Console().print(table(result))
     print(f"written to {out}")

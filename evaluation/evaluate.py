@@ -51,8 +51,13 @@ def evaluate(
 
     Raises:
         ValueError: generator, data set and numbers do not fit together, or the network not the pictures.
+
     """
     plan = protocol.plan(generator, dataset, samples, seed)
+    if features is not None:
+        features(
+            dataset.images([0], plan.resolution)
+        )  # what it cannot take is refused before the work begins
     sampler = Sampler(generator, next(generator.parameters()).device)
     seeds = np.arange(plan.seeds.start, plan.seeds.stop)
     first, second = plan.halves

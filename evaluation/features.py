@@ -23,6 +23,7 @@ class FeatureNetwork:
     Attributes:
         file: the file's name.
         sha256: the file's digest.
+
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,6 +31,7 @@ class FeatureNetwork:
 
         Raises:
             ValueError: not an ONNX file, or one with other inputs and outputs.
+
         """
         if not path.is_file():
             raise ValueError(f"there is no feature network {path}")
@@ -63,6 +65,7 @@ class FeatureNetwork:
 
         Raises:
             ValueError: the network cannot take pictures of this size, or gives NaN or infinity.
+
         """
         inputs = to_rgb(images).cpu().numpy()
         found = []

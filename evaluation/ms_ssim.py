@@ -31,6 +31,7 @@ def pair_similarities(images: Tensor) -> Tensor:
 
     Returns:
         (N,) in [0, 1], on the CPU; averaged over channels.
+
     """
     pairs = images.float()
     similarities: Tensor = multiscale_structural_similarity_index_measure(

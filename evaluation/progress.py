@@ -20,9 +20,14 @@ def silent(_name: str, _total: int) -> Advance:
 def bars() -> Iterator[Begin]:
     """A bar with time left for each part of the work, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
 
-        def begin(name: str, total: int) -> Advance:
-            return partial(progress.advance, progress.add_task(name, total=total))
+    def begin(name: str, total: int) -> Advance:
+        progress.start()
+        return partial(progress.advance, progress.add_task(name, total=total))
 
+    try:
         yield begin
+    finally:
+        if progress.tasks:
+            progress.stop()

@@ -2,10 +2,13 @@
 
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
+import kornia
 import numpy as np
+import onnxruntime
+import torch
+import torchmetrics
 from numpy.typing import NDArray
 
 from data_prep.store import PyramidDataset
@@ -16,7 +19,7 @@ from models.generator import Generator
 MIN_IMAGES, MAX_IMAGES = 16, 50_000  # of each set that is compared
 SEEDS = 1_000_000  # seeds of one evaluation's samples; those of evaluation S begin at SEEDS * (1 + S)
 MAX_SEED = 1000  # of the evaluation
-_LIBRARIES = ("torch", "numpy", "kornia", "torchmetrics", "onnxruntime")
+_LIBRARIES = (torch, np, kornia, torchmetrics, onnxruntime)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
 
     Raises:
         ValueError: numbers out of range, or generator and data set do not fit together; says how to mend it.
+
     """
     resolution, channels = generator.resolutions[-1], generator.image_channels
     if not MIN_IMAGES <= samples <= MAX_IMAGES:
@@ -119,7 +123,10 @@ def record(
             "window": ms_ssim.WINDOW,
             "pairs": plan.count // 2,
         },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "versions": {
+            "python": platform.python_version(),
+            **{library.__name__: str(library.__version__) for library in _LIBRARIES},
+        },
     }
     if network is not None:
         protocol["features"] = {

@@ -72,6 +72,7 @@ class Patches:
         Args:
             level: index into `levels`.
             directions: unit vectors (D, C * 49).
+
         """
         mean, square = self._sums[level] / (self.images * PATCHES * SIDE**2)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
@@ -126,6 +127,7 @@ def sliced_wasserstein(
 
     Returns:
         The distance by the level's side in pixels, finest first.
+
     """
     assert (a.levels, a.channels, a.images) == (b.levels, b.channels, b.images)
     at_once = max(1, _PROJECTIONS_AT_ONCE // (a.images * PATCHES))

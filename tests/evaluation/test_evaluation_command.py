@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,10 @@ def test_a_model(tmp_path: Path, data: Path, network_file: Callable[..., Path]) 
     assert "24 generated pictures against 24 real ones at 16x16" in done.stdout
     assert "Frechet distance" in done.stdout
     result = json.loads((model / "evaluation.json").read_text())
-    assert result["protocol"]["model"]["about"] == {"recipe": "tiny", "images": 7000}
+    described = result["protocol"]["model"]
+    assert described["about"] == {"recipe": "tiny", "images": 7000}
+    assert described["architecture"] == "msg-gan"
+    assert described["weights_sha256"] == sha256((model / "model.safetensors").read_bytes()).hexdigest()
     assert result["frechet_distance"]["feature_network"]["file"] == "tiny.onnx"
     assert str(tmp_path) not in json.dumps(result), "no machine's paths"
 
@@ -105,9 +109,10 @@ def test_refused_in_one_line(
         names["FIXED"] = network_file(side=64)
     before = sorted(tmp_path.rglob("*"))
     assert call(monkeypatch, *(names.get(argument, argument) for argument in arguments)) == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert message in errors[0]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
     assert sorted(tmp_path.rglob("*")) == before, "nothing written"
 
 
