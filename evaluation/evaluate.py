@@ -55,9 +55,7 @@ def evaluate(
     """
     plan = protocol.plan(generator, dataset, samples, seed)
     if features is not None:
-        features(
-            dataset.images([0], plan.resolution)
-        )  # what it cannot take is refused before the work begins
+        features(dataset.images([0], plan.resolution))  # refuse before the work begins
     sampler = Sampler(generator, next(generator.parameters()).device)
     seeds = np.arange(plan.seeds.start, plan.seeds.stop)
     first, second = plan.halves
