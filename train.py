@@ -11,7 +11,7 @@ import tyro
 from training import run
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
-from training.trainer import NonFiniteLoss
+from training.trainer import NonFiniteLossError
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
@@ -35,7 +35,9 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     elif own.recipe is None or own.data is None:
         parser.error("--recipe NAME and --data DST are needed (or --resume)")
     default = own.record.recipe if "record" in own else RECIPES[own.recipe or "msg-gan-cpu"]()
-    return own, tyro.cli(type(default), default=default, args=fields, prog=f"fields of --recipe {own.recipe or 'msg-gan-cpu'}:")
+    return own, tyro.cli(
+        type(default), default=default, args=fields, prog=f"fields of --recipe {own.recipe or 'msg-gan-cpu'}:"
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         complete = trainer.run()
-    except NonFiniteLoss as error:
+    except NonFiniteLossError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     if not complete:

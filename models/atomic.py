@@ -25,7 +25,7 @@ def write_text(path: Path, content: str) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill that becomes `path`, in place of any older one, once the block has ended without an error."""
+    """Give a folder to fill that becomes `path`, in place of any older one, once the block ends without error."""
     aside = path.with_name(f".{path.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

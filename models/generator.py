@@ -23,12 +23,18 @@ class Generator(nn.Module, ABC):
         """Draw latent vectors from the prior with mean zero: (count, latent_size), float32, on the CPU."""
 
     @abstractmethod
-    def stream(self, z: Tensor) -> Iterator[Tensor]:
-        """Yield the picture (N, image_channels, r, r), nominally in [-1, 1], at each r of `resolutions` once it exists."""
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield the picture (N, image_channels, r, r), nominally in [-1, 1], at each r of `resolutions` once it exists.
+
+        `truncation` in [0, 1] draws the picture towards the typical one; 1 is the distribution that was trained.
+        """
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """The keyword arguments, as JSON values, that build this generator again."""
+
+    def find_center(self) -> None:
+        """Measure what truncation draws towards, once the weights are final. Nothing to do for most."""
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """All pictures of `stream`, coarse to fine. z: (N, latent_size)."""

@@ -1,11 +1,10 @@
 """Layers that the progressive architectures share.
 
-Sources: equalised learning rate, pixel norm and minibatch standard deviation are of "Progressive Growing of GANs"
-(Karras et al. 2018, arXiv 1710.10196, sections 3 and 4); the one-scalar form of the last is of BMSG-GAN (see `msg_gan.py`).
+Sources: equalised learning rate, pixel norm and minibatch standard deviation are of "Progressive Growing
+of GANs" (Karras et al. 2018, arXiv 1710.10196, sections 3 and 4); the one-scalar form of the last is of BMSG-GAN (see `msg_gan.py`).
 """
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -76,8 +75,8 @@ def local_mean(x: Tensor) -> Tensor:
 class MinibatchStdDev(nn.Module):
     """Append the batch's mean standard deviation as one more channel (BMSG-GAN's form: one scalar for the whole batch).
 
-    (N, C, H, W) -> (N, C + 1, H, W). The statistic is computed in float32 over the batch that `batch_mean` sees, which
-    whoever trains on several processes replaces by a mean over all of them.
+    (N, C, H, W) -> (N, C + 1, H, W). The statistic is computed in float32 or wider over the batch that `batch_mean` sees,
+    which whoever trains on several processes replaces by a mean over all of them.
     """
 
     def __init__(self) -> None:
@@ -87,7 +86,7 @@ class MinibatchStdDev(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Append the statistic to x."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.float()
+            wide = x.to(torch.promote_types(x.dtype, torch.float32))
             variance = self.batch_mean((wide - self.batch_mean(wide)).square())  # (1, C, H, W)
             deviation = (variance + 1e-8).sqrt().mean()  # scalar
         channel = deviation.to(x.dtype).expand(x.shape[0], 1, *x.shape[2:])
@@ -101,4 +100,4 @@ def leaky(x: Tensor) -> Tensor:
 
 def upsample(x: Tensor) -> Tensor:
     """Nearest-neighbour upsampling by 2. (N, C, H, W) -> (N, C, 2H, 2W)."""
-    return cast(Tensor, F.interpolate(x, scale_factor=2, mode="nearest"))
+    return F.interpolate(x, scale_factor=2, mode="nearest")

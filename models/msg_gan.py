@@ -6,8 +6,9 @@ one pass, the discriminator receives all of them.
 Deviations: the 4x4 transposed convolution on the latent is written as a dense layer (the same function).
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ def _check_widths(resolution: int, widths: Sequence[int]) -> None:
     levels = resolution.bit_length() - 2
     if len(widths) != levels or not all(2 <= width <= 4096 and width % 2 == 0 for width in widths):
         raise ValueError(
-            f"widths must be {levels} even numbers from 2 to 4096, one per resolution from 4 to {resolution}; got {list(widths)}"
+            f"widths must be {levels} even numbers from 2 to 4096, one per resolution from 4 to {resolution}; "
+            f"got {list(widths)}"
         )
 
 
@@ -45,7 +47,7 @@ class _GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(leaky(self.conv1(upsample(x))))
-        return self.norm(leaky(self.conv2(x)))  # type: ignore[no-any-return]
+        return cast(Tensor, self.norm(leaky(self.conv2(x))))
 
 
 class MSGGenerator(Generator):
@@ -71,19 +73,38 @@ class MSGGenerator(Generator):
             _GeneratorBlock(a, b) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
         self.to_rgb = nn.ModuleList(EqualizedConv2d(width, image_channels, 1) for width in self.widths)
+        self.center: Tensor  # mean of the 4x4 features over the prior
+        self.register_buffer("center", torch.zeros(first, 4, 4))
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """Uniform on the sphere of radius sqrt(latent_size): (count, latent_size)."""
-        return F.normalize(torch.randn(count, self.latent_size, generator=rng)) * self.latent_size**0.5
+        z = torch.randn(count, self.latent_size, generator=rng)
+        return F.normalize(z) * math.sqrt(self.latent_size)
 
-    def stream(self, z: Tensor) -> Iterator[Tensor]:
-        """Yield images (N, image_channels, r, r) for r = 4, 8, ..., resolution."""
-        x = leaky(self.dense(z)).view(z.shape[0], -1, 4, 4)
-        x = self.norm(leaky(self.conv(x)))
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield images (N, image_channels, r, r) for r = 4, 8, ..., resolution.
+
+        Pixel norm takes the length of z away, so truncation moves the 4x4 features towards their mean instead, as
+        StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix B).
+        """
+        x = self._root(z)
+        if truncation != 1:
+            x = self.center + (x - self.center) * truncation
         yield self.to_rgb[0](x)
-        for block, to_rgb in zip(self.blocks, self.to_rgb[1:], strict=True):
+        for block, to_rgb in zip(self.blocks, list(self.to_rgb)[1:], strict=True):
             x = block(x)
             yield to_rgb(x)
+
+    @torch.no_grad()
+    def find_center(self) -> None:
+        """Set `center` to the mean of the 4x4 features over 4096 fixed draws of the prior."""
+        z = self.prior(4096, torch.Generator().manual_seed(0)).to(self.center.device)
+        self.center.copy_(self._root(z).mean(0))
+
+    def _root(self, z: Tensor) -> Tensor:
+        """The 4x4 features: (N, latent_size) -> (N, C, 4, 4)."""
+        x = leaky(self.dense(z)).view(z.shape[0], -1, 4, 4)
+        return cast(Tensor, self.norm(leaky(self.conv(x))))
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -120,7 +141,7 @@ class _Combine(nn.Module):
         self.channels = image_channels + width if how == "simple" else width  # channels of the result
 
     def forward(self, x: Tensor, a: Tensor) -> Tensor:
-        return self.after(torch.cat([self.before(x).to(a.dtype), a], dim=1))  # type: ignore[no-any-return]
+        return cast(Tensor, self.after(torch.cat([self.before(x).to(a.dtype), a], dim=1)))
 
 
 class _DiscriminatorBlock(nn.Module):
@@ -148,12 +169,12 @@ class MSGDiscriminator(nn.Module):
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
         _check_widths(resolution, widths)
-        self.combines = nn.ModuleList(_Combine(combine, image_channels, width) for width in widths[:-1])
+        combines = [_Combine(combine, image_channels, width) for width in widths[:-1]]
+        self.combines = nn.ModuleList(combines)
         self.from_rgb = EqualizedConv2d(image_channels, widths[-1], 1)
-        inputs = [phi.channels for phi in self.combines] + [widths[-1]]
+        inputs = [phi.channels for phi in combines] + [widths[-1]]
         self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
-            _DiscriminatorBlock(inputs[i + 1], widths[i + 1], phi.features)
-            for i, phi in enumerate(self.combines)
+            _DiscriminatorBlock(inputs[i + 1], widths[i + 1], phi.features) for i, phi in enumerate(combines)
         )
         first = widths[0]
         self.stddev = MinibatchStdDev()
@@ -169,4 +190,4 @@ class MSGDiscriminator(nn.Module):
             a = phi(x, block(a))
         a = leaky(self.conv(self.stddev(a)))
         a = leaky(self.conv_last(a))  # (N, C, 1, 1)
-        return self.score(a).flatten()  # type: ignore[no-any-return]
+        return cast(Tensor, self.score(a)).flatten()

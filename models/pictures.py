@@ -21,7 +21,8 @@ def to_uint8(images: Tensor) -> Tensor:
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
     """Lay uint8 images (N, C, H, W) side by side, about square unless `columns` is given: uint8 (C, H', W')."""
     columns = columns or round(len(images) ** 0.5 + 0.49)
-    return make_grid(images, nrow=columns, padding=0)[: images.shape[1]]
+    together: Tensor = make_grid(images, nrow=columns, padding=0)
+    return together[: images.shape[1]]
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -11,6 +11,7 @@ from training.game import Batch, Clock, Game, Move, Player, Schedule
 from training.objectives import Objective
 from training.terms.gradient import leaves, one_centered, zero_centered
 
+
 def scales(images: Tensor, resolutions: tuple[int, ...]) -> list[Tensor]:
     """The images averaged down to each resolution, every one from the full size (MSG-GAN): [(N, C, r, r), ...]."""
     full = images.shape[-1]
@@ -73,7 +74,7 @@ class Generate(Player):
     discriminator: nn.Module
     objective: Objective
 
-    def play(self, batch: Batch, clock: Clock) -> Move:
+    def play(self, batch: Batch, _clock: Clock) -> Move:
         """The objective's g, on the noise and the reals that the discriminator has just seen."""
         fakes = self.generator(latents(self.generator, batch))
         real = self.discriminator(scales(batch.reals, self.generator.resolutions)).float()

@@ -30,7 +30,7 @@ class Draws:
     device: torch.device  # where the numbers are used
 
     def draw(self, name: str, sample: Callable[[int, torch.Generator], Tensor]) -> Tensor:
-        """This rank's rows of `sample(count, rng)`, whose first dimension is the global batch."""
+        """Rows, those of this rank, of `sample(count, rng)`, whose first dimension is the global batch."""
         rng = torch.Generator().manual_seed(derive_seed(self.seed, self.images, name))
         return sample(self.count, rng)[self.part].to(self.device)
 

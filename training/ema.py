@@ -32,5 +32,5 @@ class MovingAverage:
         share = 1 - 0.5 ** (batch / max(half_life, 1e-8))
         for average, value in zip(self.generator.parameters(), generator.parameters(), strict=True):
             average.lerp_(value, share)
-        for average, value in zip(self.generator.buffers(), generator.buffers(), strict=True):
-            average.copy_(value)
+        for buffer, newest in zip(self.generator.buffers(), generator.buffers(), strict=True):
+            buffer.copy_(newest)

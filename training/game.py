@@ -30,7 +30,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Batch:
-    """This rank's part of what one turn is played with."""
+    """What one turn is played with: this rank's part."""
 
     reals: Tensor  # (N, C, R, R), float32 in [-1, 1]
     draws: Draws  # random numbers of this turn
@@ -62,7 +62,7 @@ class Player(ABC):
         return 1
 
     @abstractmethod
-    def play(self, batch: Batch, clock: Clock) -> Move:
+    def play(self, batch: Batch, clock: Clock, /) -> Move:
         """Compute the loss of one move. Only the player's own network needs gradients."""
 
 

@@ -4,7 +4,14 @@ import sys
 import time
 from types import TracebackType
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class TrainingProgress:
@@ -47,10 +54,12 @@ class TrainingProgress:
         now, before = time.monotonic(), self._marked
         rate = (self._done - before[1]) / max(now - before[0], 1e-9)
         self._marked = (now, self._done)
-        figures = "  ".join(f"{name} {value:.3g}" for name, value in values.items() if name.startswith("loss/"))
+        figures = "  ".join(
+            f"{name} {value:.3g}" for name, value in values.items() if name.startswith("loss/")
+        )
         self._bar.update(self._task, rate=f"{rate:.1f} img/s", figures=figures)
         if self._lines:
             left = (self._total - self._done) / max(rate, 1e-9) / 60
-            text = f"{self._done / 1000:9.2f} of {self._total / 1000:.0f} kimg  {rate:6.1f} img/s  {left:6.1f} min left  {figures}"
-            print(text, flush=True)
+            done = f"{self._done / 1000:9.2f} of {self._total / 1000:g} kimg"
+            print(f"{done}  {rate:6.1f} img/s  {left:6.1f} min left  {figures}", flush=True)
         return rate

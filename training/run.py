@@ -1,9 +1,9 @@
 """A run's folder: begun, resumed, carried out.
 
-    RUN/run.json        recipe, data, versions: what is needed to go on or to do it again
-    RUN/metrics.jsonl   one line per report
-    RUN/samples/        grids by images shown
-    RUN/checkpoints/    see `state.py`
+RUN/run.json        recipe, data, versions: what is needed to go on or to do it again
+RUN/metrics.jsonl   one line per report
+RUN/samples/        grids by images shown
+RUN/checkpoints/    see `state.py`
 """
 
 import json
@@ -52,10 +52,9 @@ def begin(folder: Path, recipe_name: str, recipe: Recipe, data: Path) -> RunReco
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not empty; name another --out, or go on with --resume")
     dataset = _open(data, recipe)
-    record = RunRecord(
+    return RunRecord(
         recipe_name, recipe, data.resolve(), dataset.fingerprint, uuid.uuid4().hex[:12], _versions()
     )
-    return record
 
 
 def write(folder: Path, record: RunRecord) -> None:
@@ -115,7 +114,7 @@ def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trai
     game = recipe.build(dataset.channels)
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     for player in game.players:
-        player.network.to(accelerator.device, memory_format=layout)
+        player.network.to(accelerator.device).to(memory_format=layout)
         collective.use_global_batch(player.network)
     average = MovingAverage(game.generator, recipe.ema_half_life * 1000)
     clock = Clock(0, round(recipe.kimg * 1000), 0)

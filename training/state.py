@@ -24,6 +24,7 @@ def save(
     run: Path, game: Game, average: MovingAverage, clock: Clock, about: dict[str, Any], keep: int
 ) -> Path:
     """Write a checkpoint and remove all but the newest `keep`. Returns its folder."""
+    average.generator.find_center()
     folder = run / "checkpoints" / f"{clock.images:010d}"
     with new_folder(folder) as aside:
         save_file(_tensors(game), aside / "state.safetensors")

@@ -23,7 +23,7 @@ from training.snapshot import save_grids
 from training.tracking import Tracker
 
 
-class NonFiniteLoss(RuntimeError):
+class NonFiniteLossError(RuntimeError):
     """A loss became infinite or NaN: training has stopped, the last checkpoint is from before."""
 
 
@@ -98,7 +98,7 @@ class Trainer:
         self.average.update(self.game.generator, self.clock.images, self.recipe.batch * self.game.turns)
 
     def batch(self) -> Batch:
-        """This rank's part of the next batch."""
+        """Take this rank's part of the next batch."""
         images, count = self.clock.images, self.recipe.batch
         reals = self.feed.take(images, self.part, count).to(self.device, memory_format=self.layout)
         return Batch(reals, Draws(self.recipe.seed, images, count, self.part, self.device))
@@ -120,7 +120,7 @@ class Trainer:
             self.sums[name] = (total + value.detach().float(), count + 1)
 
     def log(self) -> None:
-        """Report the means since the last report. Raises NonFiniteLoss."""
+        """Report the means since the last report. Raises NonFiniteLossError."""
         if not self.sums:
             return
         means = torch.stack([total / count for total, count in self.sums.values()])
@@ -128,7 +128,7 @@ class Trainer:
         self.sums = {}
         bad = [name for name, value in values.items() if not torch.isfinite(torch.tensor(value))]
         if bad:
-            raise NonFiniteLoss(
+            raise NonFiniteLossError(
                 f"{', '.join(bad)} is not finite after {self.clock.images} images; the last checkpoint is from before. "
                 "Try a lower learning rate, or another seed."
             )

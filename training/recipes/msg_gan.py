@@ -46,7 +46,9 @@ class MSGRecipe(Recipe):
         penalties = Penalties(gamma, gamma, self.penalty_every, self.gradient_penalty, self.drift)
         objective = OBJECTIVES[self.objective]
         return duel(
-            Discriminate("d", discriminator, adam(discriminator.parameters()), rate, generator, objective, penalties),
+            Discriminate(
+                "d", discriminator, adam(discriminator.parameters()), rate, generator, objective, penalties
+            ),
             Generate("g", generator, adam(generator.parameters()), rate, generator, discriminator, objective),
         )
 

@@ -25,7 +25,15 @@ class Recipe(ABC):
     keep: int = 3  # newest checkpoints to keep
 
     def __post_init__(self) -> None:
-        for field in ("kimg", "batch", "ema_half_life", "log_every", "snapshot_every", "checkpoint_every", "keep"):
+        for field in (
+            "kimg",
+            "batch",
+            "ema_half_life",
+            "log_every",
+            "snapshot_every",
+            "checkpoint_every",
+            "keep",
+        ):
             if not getattr(self, field) > 0:
                 raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
         if self.seed < 0:

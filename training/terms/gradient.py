@@ -23,7 +23,7 @@ def _squared_norms(logits: Tensor, images: Sequence[Tensor]) -> list[Tensor]:
 
 
 def zero_centered(logits: Tensor, images: Sequence[Tensor]) -> Tensor:
-    """R1 or R2 (Mescheder et al. 2018, arXiv 1801.04406, eq. 9): mean over samples of 1/2 |grad D|^2, all scales joined.
+    """R1 or R2 (Mescheder et al. 2018, arXiv 1801.04406, eq. 9): the mean of 1/2 |grad D|^2, all scales joined.
 
     Args:
         logits: D(images), (N,).
