@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from models.atomic import write_text
+from models.atomic import write_bytes, write_text
 from models.generator import Generator
 from models.msg_gan import MSGGenerator
 
@@ -25,7 +25,7 @@ def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) ->
     """
     name = next(name for name, kind in ARCHITECTURES.items() if type(generator) is kind)
     weights = {key: value.detach().cpu().contiguous() for key, value in generator.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
+    write_bytes(folder / "model.safetensors", save(weights))
     config = {"format": FORMAT, "architecture": name, "generator": generator.settings(), "about": about}
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 

@@ -1,7 +1,8 @@
 """Layers that the progressive architectures share.
 
-Sources: equalised learning rate, pixel norm and minibatch standard deviation are of "Progressive Growing
-of GANs" (Karras et al. 2018, arXiv 1710.10196, sections 3 and 4); the one-scalar form of the last is of BMSG-GAN (see `msg_gan.py`).
+Sources: equalised learning rate, pixel norm and minibatch standard deviation are of "Progressive Growing of GANs"
+(Karras et al. 2018, arXiv 1710.10196, sections 3 and 4); the one-scalar form of the last is of BMSG-GAN (see
+`msg_gan.py`).
 """
 
 from collections.abc import Callable
@@ -73,10 +74,10 @@ def local_mean(x: Tensor) -> Tensor:
 
 
 class MinibatchStdDev(nn.Module):
-    """Append the batch's mean standard deviation as one more channel (BMSG-GAN's form: one scalar for the whole batch).
+    """Append the batch's mean standard deviation as a channel (BMSG-GAN's form: one scalar for the batch).
 
-    (N, C, H, W) -> (N, C + 1, H, W). The statistic is computed in float32 or wider over the batch that `batch_mean` sees,
-    which whoever trains on several processes replaces by a mean over all of them.
+    (N, C, H, W) -> (N, C + 1, H, W). The statistic is computed in float32 or wider over the batch that `batch_mean`
+    sees, which whoever trains on several processes replaces by a mean over all of them.
     """
 
     def __init__(self) -> None:
