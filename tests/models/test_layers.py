@@ -1,0 +1,124 @@
+"""The shared layers, against closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from models.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, PixelNorm, leaky, upsample
+
+
+@pytest.mark.parametrize("gain", [1.0, 2**0.5])
+def test_an_equalised_convolution_scales_a_unit_normal_weight(gain: float) -> None:
+    torch.manual_seed(0)
+    layer = EqualizedConv2d(64, 96, 3, gain=gain)
+    assert layer.weight.std().item() == pytest.approx(1, abs=0.01)
+    assert layer.weight.mean().item() == pytest.approx(0, abs=0.02)
+    assert layer.bias.eq(0).all()
+    x = torch.randn(2, 64, 5, 5)
+    expected = F.conv2d(x, layer.weight * (gain / (64 * 9) ** 0.5), padding=1)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_an_equalised_convolution_adds_its_bias_as_it_is() -> None:
+    layer = EqualizedConv2d(3, 4, 1)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.copy_(torch.arange(4.0))
+    assert layer(torch.randn(2, 3, 5, 5))[0, :, 2, 2].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("kernel", "padding", "side"), [(1, None, 8), (3, None, 8), (4, 0, 5), (3, 0, 6)])
+def test_a_convolution_keeps_the_size_unless_told(kernel: int, padding: int | None, side: int) -> None:
+    assert EqualizedConv2d(3, 6, kernel, padding)(torch.zeros(2, 3, 8, 8)).shape == (2, 6, side, side)
+
+
+@pytest.mark.parametrize("gain", [1.0, 2**0.5])
+def test_an_equalised_dense_layer_scales_a_unit_normal_weight(gain: float) -> None:
+    torch.manual_seed(0)
+    layer = EqualizedLinear(200, 300, gain=gain)
+    assert layer.weight.std().item() == pytest.approx(1, abs=0.01)
+    assert layer.bias.eq(0).all()
+    x = torch.randn(7, 200)
+    torch.testing.assert_close(layer(x), x @ layer.weight.T * (gain / 200**0.5))
+
+
+def test_hes_gain_keeps_the_mean_square_through_layers() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 256)
+    for _ in range(6):
+        x = leaky(EqualizedLinear(256, 256)(x))
+    assert x.square().mean().item() == pytest.approx(1, rel=0.35)  # the leak adds 4 % a layer: 1.04^6 = 1.27
+
+
+def test_pixel_norm_in_closed_form() -> None:
+    x = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(2, 2, 3, 3)
+    expected = torch.tensor([3.0, 4.0]) / 12.5**0.5  # the mean square is (9 + 16) / 2
+    torch.testing.assert_close(PixelNorm()(x)[1, :, 2, 0], expected)
+    assert PixelNorm()(torch.zeros(1, 2, 3, 3)).eq(0).all()
+
+
+def test_pixel_norm_treats_every_pixel_by_itself() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 8, 4, 4) * torch.rand(3, 1, 4, 4) * 50
+    y = PixelNorm()(x)
+    torch.testing.assert_close(y.square().mean(1), torch.ones(3, 4, 4))
+    assert PixelNorm()(x.bfloat16()).dtype == torch.bfloat16
+
+
+def _stddev(x: NDArray[np.float64]) -> float:
+    """One scalar: biased standard deviation over the batch, averaged over channels and pixels."""
+    return float(np.sqrt(x.var(axis=0) + 1e-8).mean())
+
+
+@pytest.mark.parametrize("shape", [(12, 1, 1, 1), (5, 3, 4, 4), (2, 8, 2, 2), (1, 3, 4, 4)])
+def test_minibatch_stddev_is_one_scalar_over_the_whole_batch(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=shape)
+    y = MinibatchStdDev()(torch.from_numpy(x))
+    assert y.shape == (shape[0], shape[1] + 1, *shape[2:])
+    np.testing.assert_array_equal(y[:, :-1], x)
+    np.testing.assert_allclose(y[:, -1], np.full((shape[0], *shape[2:]), _stddev(x)), rtol=1e-9)
+
+
+def test_minibatch_stddev_by_hand() -> None:
+    x = torch.tensor([0.0, 0, 0, 0, 1, 2, 3, 4, 100, 200, 300, 400], dtype=torch.float64).view(12, 1, 1, 1)
+    # mean 1010 / 12, mean square 300030 / 12
+    expected = (300030 / 12 - (1010 / 12) ** 2) ** 0.5
+    assert MinibatchStdDev()(x)[:, 1].flatten().tolist() == pytest.approx([expected] * 12)
+
+
+def test_minibatch_stddev_computes_in_float32_under_bf16() -> None:
+    x = (torch.randn(16, 4, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.01 + 1).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = MinibatchStdDev()(x)
+    assert y.dtype == torch.bfloat16
+    assert y[0, -1, 0, 0].item() == pytest.approx(_stddev(x.double().numpy()), rel=2**-8)
+
+
+def test_minibatch_stddev_derivatives() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(MinibatchStdDev(), x)
+    assert torch.autograd.gradgradcheck(MinibatchStdDev(), x)
+
+
+def test_minibatch_stddev_takes_its_mean_from_whoever_trains() -> None:
+    layer = MinibatchStdDev()
+    x = torch.randn(6, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    whole = layer(x)[:3]
+    rest = x[3:]  # what another process would hold
+    seen = iter(
+        [rest, (rest - x.mean(0, keepdim=True)).square()]
+    )  # the values, then their squared deviations
+    layer.batch_mean = lambda own: torch.cat([own, next(seen)]).mean(0, keepdim=True)
+    torch.testing.assert_close(layer(x[:3]), whole)
+
+
+def test_upsampling_repeats_each_pixel() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
+    assert upsample(x).tolist() == [[[[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]]]
+
+
+def test_the_leak() -> None:
+    assert leaky(torch.tensor([-10.0, 0, 3])).tolist() == pytest.approx([-2, 0, 3])
