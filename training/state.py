@@ -48,9 +48,13 @@ def load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock:
         own = _under(tensors, f"{player.name}.network.")
         player.network.load_state_dict(own)
         slots: dict[int, dict[str, Tensor]] = {}
+        parameters = [p for group in player.optimizer.param_groups for p in group["params"]]
         for key, value in _under(tensors, f"{player.name}.optimizer.").items():
             index, slot = key.split(".")
-            slots.setdefault(int(index), {})[slot] = value
+            like = parameters[int(index)]
+            # Fused optimisers walk memory, so a moment must lie there as its parameter does (channels last or not).
+            moved = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            slots.setdefault(int(index), {})[slot] = moved
         groups = player.optimizer.state_dict()["param_groups"]
         player.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     average.generator.load_state_dict(load_generator(folder / "model").state_dict())
