@@ -70,9 +70,9 @@ def msg_gan_cpu() -> MSGRecipe:
         widths=(128, 128, 128, 64, 32),
         latent_size=128,
         objective="rp-gan",
-        lr=0.003,
+        lr=0.001,
         lr_end=0.0003,
-        r1=1.0,
-        r1_end=0.2,
+        r1=10.0,
+        r1_end=1.0,
         penalty_every=4,
     )
