@@ -25,7 +25,11 @@ def write_text(path: Path, content: str) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill that becomes `path`, in place of any older one, once the block ends without error."""
+    """Give a folder to fill that becomes `path` once the block ends without error.
+
+    Raises:
+        OSError: there is something at `path` other than an empty folder; it stays as it was.
+    """
     aside = path.with_name(f".{path.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -41,7 +45,6 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    shutil.rmtree(path, ignore_errors=True)
     aside.rename(path)
     _sync_folder(path.parent)
 

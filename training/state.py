@@ -23,9 +23,14 @@ from training.game import Clock, Game
 def save(
     run: Path, game: Game, average: MovingAverage, clock: Clock, about: dict[str, Any], keep: int
 ) -> Path:
-    """Write a checkpoint and remove all but the newest `keep`. Returns its folder."""
-    average.generator.find_center()
+    """Write a checkpoint and remove all but the newest `keep`. Returns its folder.
+
+    One that is there already stays: it holds the same, and to replace it would risk it.
+    """
     folder = run / "checkpoints" / f"{clock.images:010d}"
+    if folder.exists():
+        return folder
+    average.generator.find_center()
     with new_folder(folder) as aside:
         save_file(_tensors(game), aside / "state.safetensors")
         (aside / "model").mkdir()
