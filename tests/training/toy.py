@@ -1,0 +1,134 @@
+"""A tiny recipe, tiny data sets, and runs of both, in this process or in one of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from data_prep import pyramid
+from data_prep.store import PyramidWriter, Row, encode_png
+from training.recipes.msg_gan import MSGRecipe
+
+ROOT = Path(__file__).parents[2]
+RECIPE = MSGRecipe(
+    resolution=8,
+    kimg=0.064,
+    batch=8,
+    widths=(8, 8),
+    latent_size=8,
+    ema_half_life=0.05,
+    log_every=0.016,
+    snapshot_every=100,
+    checkpoint_every=0.016,
+)
+# The same through train.py, at 16x16: rounds of 8 images, a line every 2, a checkpoint every 4.
+TINY = [
+    "--recipe",
+    "msg-gan-cpu",
+    "--resolution",
+    "16",
+    "--widths",
+    "8",
+    "8",
+    "8",
+    "--latent-size",
+    "8",
+    "--batch",
+    "8",
+    "--kimg",
+    "0.4",
+    "--penalty-every",
+    "2",
+    "--log-every",
+    "0.016",
+    "--checkpoint-every",
+    "0.032",
+    "--snapshot-every",
+    "100",
+]
+
+
+def shapes(count: int, size: int, seed: int = 0) -> Tensor:
+    """Coloured discs on coloured grounds, uint8 (count, 3, size, size)."""
+    rng = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    centers = torch.rand(count, 2, 1, 1, generator=rng) * size
+    radii = (0.2 + 0.3 * torch.rand(count, 1, 1, generator=rng)) * size
+    disc = ((x - centers[:, 0]) ** 2 + (y - centers[:, 1]) ** 2 < radii**2).unsqueeze(1)
+    ground, paint = torch.randint(256, (2, count, 3, 1, 1), generator=rng)
+    return torch.where(disc, paint, ground).to(torch.uint8)
+
+
+def write_dataset(folder: Path, images: Tensor) -> Path:
+    """A data set of the pictures, uint8 (N, C, R, R)."""
+    folder.mkdir()
+    size = images.shape[-1]
+    writer = PyramidWriter(folder, size, images.shape[1])
+    levels = pyramid.gaussian(images.float(), len(pyramid.level_sizes(size)))[::-1]
+    for number in range(len(images)):
+        pngs = tuple(encode_png(level[number].round().clamp(0, 255).byte()) for level in levels)
+        writer.append(Row(f"{number}.png", pngs, None))
+    writer.publish()
+    return folder
+
+
+def state_of(checkpoint: Path) -> dict[str, Tensor]:
+    """Every tensor of a checkpoint: networks, optimisers, moving average."""
+    average = load_file(checkpoint / "model" / "model.safetensors")
+    return load_file(checkpoint / "state.safetensors") | {f"average.{k}": v for k, v in average.items()}
+
+
+def newest_state(run: Path) -> dict[str, Tensor]:
+    """`state_of` the run's newest checkpoint."""
+    return state_of(max((run / "checkpoints").glob("[0-9]*")))
+
+
+def differences(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    """Names of the tensors that are not equal bit for bit."""
+    assert one.keys() == other.keys()
+    return [name for name in one if not torch.equal(one[name], other[name])]
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl`, without the rate, which depends on the hour."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "img_per_s"} for line in lines]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """A process's environment: one thread, the CPU, W&B without a network."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "WANDB_MODE": "offline",
+        "PYTHONUNBUFFERED": "1",
+        **more,
+    }
+
+
+def start(arguments: Sequence[str | Path], **more: str) -> subprocess.Popen[str]:
+    """Start train.py in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "train.py", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def train(arguments: Sequence[str | Path], code: int = 0, **more: str) -> tuple[str, str]:
+    """Run train.py to its end and see that it exits with `code`. Returns what it said (stdout, stderr)."""
+    process = start(arguments, **more)
+    said, complained = process.communicate(timeout=200)
+    assert process.returncode == code, (process.returncode, said, complained)
+    return said, complained
