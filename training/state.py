@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -47,7 +48,20 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock:
-    """Put a checkpoint's state into the game and the average. Returns the clock to go on with."""
+    """Put a checkpoint's state into the game and the average. Returns the clock to go on with.
+
+    Raises:
+        ValueError: the checkpoint is damaged or of another game.
+    """
+    try:
+        return _load(folder, game, average, total)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{folder} cannot be gone on from ({error}); remove it to go on from the one before"
+        ) from None
+
+
+def _load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock:
     tensors = load_file(folder / "state.safetensors")
     for player in game.players:
         own = _under(tensors, f"{player.name}.network.")
