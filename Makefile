@@ -16,6 +16,8 @@ INSTALLED := .venv/installed.lock
 DEMO_MODEL := demo/drawn-cats
 
 export BENTOML_DO_NOT_TRACK := True
+# A thread that waits leaves its core to others: spinning makes training several times slower on a busy machine
+export OMP_WAIT_POLICY ?= passive
 
 .PHONY: setup install lock demo test test-long lint bench clean
 .NOTPARALLEL:
