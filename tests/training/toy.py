@@ -29,30 +29,11 @@ RECIPE = MSGRecipe(
     checkpoint_every=0.016,
 )
 # The same through train.py, at 16x16: rounds of 8 images, a line every 2, a checkpoint every 4.
-TINY = [
-    "--recipe",
-    "msg-gan-cpu",
-    "--resolution",
-    "16",
-    "--widths",
-    "8",
-    "8",
-    "8",
-    "--latent-size",
-    "8",
-    "--batch",
-    "8",
-    "--kimg",
-    "0.4",
-    "--penalty-every",
-    "2",
-    "--log-every",
-    "0.016",
-    "--checkpoint-every",
-    "0.032",
-    "--snapshot-every",
-    "100",
-]
+TINY = (
+    *("--recipe", "msg-gan-cpu", "--resolution", "16", "--widths", "8", "8", "8", "--latent-size", "8"),
+    *("--batch", "8", "--kimg", "0.4", "--penalty-every", "2"),
+    *("--log-every", "0.016", "--checkpoint-every", "0.032", "--snapshot-every", "100"),
+)
 
 
 def shapes(count: int, size: int, seed: int = 0) -> Tensor:

@@ -1,0 +1,121 @@
+"""The game of two: what each side's move is made of."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from toy import RECIPE, shapes
+
+from training.adversarial import Discriminate, Generate, scales
+from training.draws import Draws
+from training.game import Batch, Clock, Game, Move
+from training.objectives import OBJECTIVES
+from training.terms.gradient import leaves, one_centered, zero_centered
+
+START = Clock(0, 1000, 0)
+
+
+def _batch() -> Batch:
+    reals = shapes(8, 8).float() / 127.5 - 1
+    return Batch(reals, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")))
+
+
+def _game(**changes: object) -> tuple[Game, Discriminate, Generate]:
+    torch.manual_seed(0)
+    game = replace(RECIPE, **changes).build(3)  # type: ignore[arg-type]
+    d, g = game.players
+    assert isinstance(d, Discriminate)
+    assert isinstance(g, Generate)
+    return game, d, g
+
+
+def _seen(d: Discriminate, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+    """The reals and the fakes of the move, at every scale."""
+    with torch.no_grad():
+        fakes = d.generator(batch.draws.draw("latents", d.generator.prior))
+    return scales(batch.reals, (4, 8)), fakes
+
+
+def test_every_scale_is_the_mean_of_the_full_size() -> None:
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    coarse, middle, full = scales(images, (4, 8, 16))
+    assert torch.equal(full, images)
+    torch.testing.assert_close(middle, images.view(2, 3, 8, 2, 8, 2).mean((3, 5)))
+    torch.testing.assert_close(coarse, images.view(2, 3, 4, 4, 4, 4).mean((3, 5)))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_both_sides_play_the_objective_on_the_same_noise_and_reals(objective: str) -> None:
+    _, d, g = _game(objective=objective)
+    reals, fakes = _seen(d, _batch())
+    real, fake = d.network(reals), d.network(fakes)
+    move = d.play(_batch(), START)
+    torch.testing.assert_close(move.loss, OBJECTIVES[objective].d(real, fake))
+    torch.testing.assert_close(move.scalars["score/real"], real.mean())
+    torch.testing.assert_close(move.scalars["score/fake"], fake.mean())
+    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
+
+
+def _extra(move: Move) -> float:
+    return (move.loss - move.scalars["loss/d"]).item()
+
+
+def test_r1_and_r2_with_their_weight() -> None:
+    _, d, _ = _game(r1=3.0, r1_end=3.0, objective="rp-gan")
+    reals, fakes = (leaves(images) for images in _seen(d, _batch()))
+    r1 = zero_centered(d.network(reals), reals).item()
+    r2 = zero_centered(d.network(fakes), fakes).item()
+    assert r1 != pytest.approx(r2)
+    move = d.play(_batch(), START)
+    assert move.scalars["penalty/r1"].item() == pytest.approx(r1)
+    assert move.scalars["penalty/r2"].item() == pytest.approx(r2)
+    assert _extra(move) == pytest.approx(3 * (r1 + r2), rel=1e-5)
+
+
+def test_lazy_penalties_come_rarer_and_heavier() -> None:
+    _, d, _ = _game(r1=3.0, r1_end=3.0, penalty_every=4)
+    extras = [_extra(d.play(_batch(), Clock(0, 1000, round))) for round in range(9)]
+    assert [extra != 0 for extra in extras] == [True, False, False, False] * 2 + [True]
+    _, every_time, _ = _game(r1=3.0, r1_end=3.0)
+    assert extras[4] == pytest.approx(4 * _extra(every_time.play(_batch(), START)), rel=1e-5)
+
+
+def test_gamma_follows_its_schedule() -> None:
+    _, d, _ = _game(r1=4.0, r1_end=0.0)
+    start, half = (_extra(d.play(_batch(), Clock(at, 1000, 0))) for at in (0, 500))
+    assert half == pytest.approx(start / 2, rel=1e-5)
+    assert _extra(d.play(_batch(), Clock(1000, 1000, 0))) == 0
+
+
+def test_wgan_gp_and_drift() -> None:
+    _, d, _ = _game(gradient_penalty=10.0, objective="wgan")
+    reals, fakes = _seen(d, _batch())
+    penalty = one_centered(d.network, reals, fakes, _batch().draws.uniform("mix")).item()
+    assert _extra(d.play(_batch(), START)) == pytest.approx(10 * penalty, rel=1e-5)
+    _, d, _ = _game(drift=0.5, objective="wgan")
+    expected = 0.5 * d.network(reals).square().mean().item()
+    assert _extra(d.play(_batch(), START)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_penalties_none_is_computed() -> None:
+    _, d, _ = _game(r1=0.0, r1_end=0.0, gradient_penalty=0.0)
+    assert set(d.play(_batch(), START).scalars) == {"loss/d", "score/real", "score/fake"}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_step_of_each_side_alone_lowers_its_own_loss(objective: str) -> None:
+    for side in (0, 1):
+        game, *_ = _game(objective=objective, lr=0.001)
+        player = game.players[side]
+        before = player.play(_batch(), START).loss
+        player.optimizer.zero_grad()
+        before.backward()
+        player.optimizer.step()
+        assert player.play(_batch(), START).loss < before
+
+
+def test_the_discriminators_move_leaves_the_generator_without_gradient() -> None:
+    game, d, _ = _game(gradient_penalty=1.0, r1=1.0, r1_end=1.0)
+    d.play(_batch(), START).loss.backward()
+    assert all(parameter.grad is None for parameter in game.generator.parameters())

@@ -1,0 +1,46 @@
+"""The clock and what changes with it."""
+
+import math
+
+import pytest
+
+from training.game import Clock
+from training.recipes.msg_gan import MSGRecipe
+from training.schedules import cosine
+
+
+@pytest.mark.parametrize(
+    ("images", "value"),
+    [
+        (0, 3.0),
+        (250, 1 + 2 * (1 + math.sqrt(0.5)) / 2),
+        (500, 2.0),
+        (750, 1 + 2 * (1 - math.sqrt(0.5)) / 2),
+        (1000, 1.0),
+    ],
+)
+def test_cosine(images: int, value: float) -> None:
+    assert cosine(Clock(images, 1000, round=0), 3.0, 1.0) == pytest.approx(value)
+
+
+def test_cosine_stays_at_its_end() -> None:
+    assert cosine(Clock(5000, 1000, round=0), 3.0, 1.0) == pytest.approx(1.0)
+    assert cosine(Clock(123, 1000, round=9), 0.003, 0.003) == pytest.approx(0.003, abs=0)
+
+
+def test_fraction() -> None:
+    assert [Clock(images, 200, 0).fraction for images in (0, 50, 200, 300)] == [0, 0.25, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "field", ["kimg", "batch", "ema_half_life", "log_every", "snapshot_every", "checkpoint_every", "keep"]
+)
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_a_recipe_refuses_what_makes_no_sense(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{field} must be positive, not {value}"):
+        MSGRecipe(**{"resolution": 8, "kimg": 1, "batch": 2, field: value})
+
+
+def test_a_recipe_refuses_a_negative_seed() -> None:
+    with pytest.raises(ValueError, match="seed must not be negative, not -1"):
+        MSGRecipe(resolution=8, kimg=1, batch=2, seed=-1)
