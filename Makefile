@@ -19,7 +19,7 @@ export BENTOML_DO_NOT_TRACK := True
 # A thread that waits leaves its core to others: spinning makes training several times slower on a busy machine
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup install lock demo test test-long lint bench clean
+.PHONY: setup install lock demo port test test-long lint bench clean
 .NOTPARALLEL:
 
 setup:
@@ -45,15 +45,22 @@ SHIPPED = $(patsubst %/config.json,%,$(wildcard models/pretrained/*/config.json)
 empty :=
 comma := ,
 
-demo: | $(DEMO_MODEL)
+demo: | setup port $(DEMO_MODEL)
 	@echo
 	@echo "Look at  demo/data/report.html  what was prepared from demo/photos"
 	@echo "         demo/run/samples       how the pictures came about: 36 seeds at every resolution"
-	@echo "         $(DEMO_MODEL)       the model, with its card and figures"
+	@echo "         $(DEMO_MODEL)        the model, with its card and figures"
 	@echo "All of it is kept, and the next make demo begins here. To start afresh: make clean"
 ifneq ($(SERVE),0)
 	@echo; echo "# 6. Serve at http://localhost:$(PORT) (another port: make demo PORT=8080; Ctrl-C stops)"
 	CRESCENDO_MODELS=$(subst $(empty) $(empty),$(comma),$(strip $(SHIPPED) $(DEMO_MODEL))) .venv/bin/bentoml serve --port $(PORT)
+endif
+
+# Before the work, not after it
+port: | setup
+ifneq ($(SERVE),0)
+	@$(PY) -c 'import socket; socket.create_server(("", $(PORT)))' 2>/dev/null || { \
+	    echo "Port $(PORT) is in use, or no port. Take another: make demo PORT=8080"; exit 1; }
 endif
 
 demo/photos: | setup
