@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             record = run.begin(own.out, own.recipe, recipe, own.data)
         trainer = run.set_up(own.out, record, own.data or record.data, own.tracker == "wandb")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     try:
