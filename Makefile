@@ -65,6 +65,7 @@ endif
 
 demo/photos: | setup
 	@echo; echo "# 1. Draw a sample of cat portraits with annotations"
+	@rm -rf demo/.photos.*
 	$(PY) -m data_prep synthesize $@ --count 400 --size 256
 
 demo/data/manifest.json: | demo/photos
@@ -74,8 +75,8 @@ demo/data/manifest.json: | demo/photos
 demo/trained: | demo/data/manifest.json
 	@echo; echo "# 3. Train a small MSG-GAN for a minute or two (Ctrl-C saves; make demo goes on)"
 	@[ -f demo/run/run.json ] || rm -rf demo/run
-	$(PY) train.py --recipe msg-gan-cpu --data demo/data --out demo/run --kimg 6 --log-every 0.5 --snapshot-every 1 \
-	    --checkpoint-every 1$(if $(wildcard demo/run/run.json), --resume)
+	$(PY) train.py --recipe msg-gan-cpu --data demo/data --out demo/run --kimg 5 --batch 8 --lr 0.002 --r1 3 \
+	    --log-every 0.5 --snapshot-every 0.5 --checkpoint-every 1$(if $(wildcard demo/run/run.json), --resume)
 	@touch $@
 
 demo/run/evaluation.json: | demo/trained
