@@ -36,7 +36,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
         parser.error("--recipe NAME and --data DST are needed (or --resume)")
     default = own.record.recipe if "record" in own else RECIPES[own.recipe or "msg-gan-cpu"]()
     return own, tyro.cli(
-        type(default), default=default, args=fields, prog=f"fields of --recipe {own.recipe or 'msg-gan-cpu'}:"
+        type(default), default=default, args=fields, prog=f"train.py --recipe {own.recipe or 'msg-gan-cpu'}"
     )
 
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     except NonFiniteLossError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
-    if not complete:
+    if not complete and trainer.accelerator.is_main_process:
         print(f"stopped and saved; go on with: accelerate launch train.py --resume --out {own.out}")
     return 0 if complete else 130
 

@@ -1,7 +1,8 @@
 """The only training loop."""
 
 import signal
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -156,12 +157,18 @@ class Trainer:
 
 
 @contextmanager
-def _signals(stop: Any) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM ask for a stop; a second Ctrl-C interrupts at once."""
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM ask for a stop; a second Ctrl-C, a second or more later, interrupts at once.
+
+    Launchers pass on to their processes the Ctrl-C that the terminal has sent to all: that is still the first.
+    """
+    asked: list[float] = []
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
+        asked.append(time.monotonic())
+        if number == signal.SIGINT and asked[-1] - asked[0] >= 1:
+            raise KeyboardInterrupt
         stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

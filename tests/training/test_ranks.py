@@ -2,8 +2,8 @@
 
 Sums over a batch are added in another order on two ranks, so gradients differ in their last bits. Adam's first steps
 are about lr times the sign of the gradient: where a gradient is next to nothing, last bits become steps. The runs are
-therefore of a few rounds at a small lr, and the tolerance lies far below what a rank of its own would differ by,
-which is measured beside it.
+therefore of a few rounds at a small lr. The weights then differ by some 2e-7; with batch statistics, means or
+gradients left to each rank, the losses alone differ by more than the tolerance.
 """
 
 import socket
@@ -16,17 +16,8 @@ import torch
 from toy import ROOT, TINY, environment, metrics, newest_state, shapes, train, write_dataset
 
 FEW = (
-    *TINY,
-    "--tracker",
-    "none",
-    "--precision",
-    "fp32",
-    "--kimg",
-    "0.032",
-    "--lr",
-    "0.001",
-    "--lr-end",
-    "0.001",
+    *(*TINY, "--tracker", "none", "--precision", "fp32", "--kimg", "0.032"),
+    *("--lr", "0.001", "--lr-end", "0.001"),
 )
 SYSTEMS = {
     "ra-hinge": ("--objective", "ra-hinge", "--r1", "0", "--r1-end", "0"),
@@ -83,5 +74,5 @@ def test_two_ranks_train_as_one(data: Path, system: str) -> None:
     assert weights.keys() == expected_weights.keys()
     for name, value in expected_weights.items():
         torch.testing.assert_close(
-            weights[name], value, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+            weights[name], value, rtol=1e-5, atol=5e-6, msg=lambda m, n=name: f"{n}: {m}"
         )
