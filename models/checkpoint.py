@@ -38,7 +38,9 @@ def find_model(path: Path) -> Path:
     """
     if (path / "config.json").is_file():
         return path
-    found = sorted(path.glob("checkpoints/[0-9]*/model/config.json"))  # not those that are still being written
+    found = sorted(
+        path.glob("checkpoints/[0-9]*/model/config.json")
+    )  # not those that are still being written
     if found:
         return found[-1].parent
     raise ValueError(f"{path} is neither a model (no config.json) nor a training run with a checkpoint")

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from models.atomic import write_bytes
 
@@ -20,6 +19,8 @@ def to_uint8(images: Tensor) -> Tensor:
 
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
     """Lay uint8 images (N, C, H, W) side by side, about square unless `columns` is given: uint8 (C, H', W')."""
+    from torchvision.utils import make_grid  # seconds to import, and only grids need it
+
     columns = columns or round(len(images) ** 0.5 + 0.49)
     together: Tensor = make_grid(images, nrow=columns, padding=0)
     return together[: images.shape[1]]
