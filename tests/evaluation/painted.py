@@ -38,8 +38,8 @@ class Painter(Generator):
             z = torch.randn(count, self.latent_size, generator=torch.Generator().manual_seed(int(mode)))
         return z
 
-    def stream(self, z: Tensor) -> Iterator[Tensor]:
-        images = paint(z, self.resolutions[0]) * self.contrast
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        images = paint(z * truncation, self.resolutions[0]) * self.contrast
         yield blurred(images, self.blur) if self.blur else images
 
     def settings(self) -> dict[str, Any]:

@@ -30,10 +30,10 @@ class Recorder(Generator):
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         return torch.randn(count, self.latent_size, generator=rng)
 
-    def stream(self, z: Tensor) -> Iterator[Tensor]:
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         for side in self.resolutions:
             self.computed.append(side)
-            yield z[:, :1, None, None].expand(-1, 1, side, side)
+            yield (z * truncation)[:, :1, None, None].expand(-1, 1, side, side)
 
     def settings(self) -> dict[str, Any]:
         return {}
