@@ -10,6 +10,7 @@ from models.msg_gan import MSGDiscriminator
 from training.terms.gradient import leaves, one_centered, zero_centered
 
 SIDES = (4, 8)
+SHARES = (1 / 4, 1)  # of a pixel of the coarse scale, squared length per pixel of the fine one
 
 
 def _images(count: int, seed: int) -> list[Tensor]:
@@ -46,15 +47,26 @@ class Quadratic(nn.Module):
 def test_zero_centred_on_a_linear_discriminator() -> None:
     discriminator, images = Linear(), leaves(_images(5, seed=0))
     penalty = zero_centered(discriminator(images), images)
-    assert penalty.item() == pytest.approx(sum(discriminator.squared_norms()) / 2)
+    coarse, fine = discriminator.squared_norms()
+    assert penalty.item() == pytest.approx((coarse / 4 + fine) / 2)
+
+
+def test_zero_centred_treats_a_picture_alike_at_whatever_scale_it_is_judged() -> None:
+    """D(x) = w . pooled x has one gradient length, whether pooling is D's or was done before."""
+    weight = _images(1, seed=7)[0][0]
+    fine = leaves([torch.zeros(2, 3, 8, 8)])
+    pooled = nn.functional.avg_pool2d(fine[0], 2)
+    inside = zero_centered((pooled * weight).sum((1, 2, 3)), fine)
+    both = leaves([torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 8, 8)])
+    outside = zero_centered((both[0] * weight).sum((1, 2, 3)) + 0 * both[1].sum((1, 2, 3)), both)
+    torch.testing.assert_close(inside, outside)
 
 
 def test_zero_centred_on_a_quadratic_discriminator_is_a_mean_over_samples() -> None:
     discriminator, images = Quadratic(), leaves(_images(5, seed=0))
     penalty = zero_centered(discriminator(images), images)
-    energy = (
-        sum(image.square().sum().item() for image in images) / 5
-    )  # |x|^2 of all scales joined, per sample
+    parts = [share * image.square().sum().item() for image, share in zip(images, SHARES, strict=True)]
+    energy = sum(parts) / 5  # |x|^2 of all scales joined, per sample
     assert penalty.item() == pytest.approx(0.3**2 * energy / 2)
     (gradient,) = torch.autograd.grad(penalty, discriminator.parameters())
     assert gradient.item() == pytest.approx(0.3 * energy)
@@ -63,8 +75,8 @@ def test_zero_centred_on_a_quadratic_discriminator_is_a_mean_over_samples() -> N
 def test_zero_centred_gradient_by_the_weights_of_a_linear_discriminator() -> None:
     discriminator, images = Linear(), leaves(_images(5, seed=0))
     zero_centered(discriminator(images), images).backward()
-    for weight in discriminator.weights:  # d(1/2 |w|^2) / dw = w
-        torch.testing.assert_close(weight.grad, weight.detach())
+    for weight, share in zip(discriminator.weights, SHARES, strict=True):  # d(1/2 |w|^2) / dw = w
+        torch.testing.assert_close(weight.grad, weight.detach() * share)
 
 
 @pytest.mark.parametrize("position", [0.0, 0.25, 1.0])
@@ -136,6 +148,7 @@ def test_the_penalty_sees_every_scale() -> None:
     discriminator = MSGDiscriminator(8, (6, 6))
     images = leaves(_images(4, seed=0))
     whole = zero_centered(discriminator(images), images)
-    parts = [zero_centered(discriminator(images), [image]) for image in images]
-    assert all(part > 0 for part in parts)
-    torch.testing.assert_close(whole, parts[0] + parts[1])
+    coarse, fine = (zero_centered(discriminator(images), [image]) for image in images)
+    assert coarse > 0
+    assert fine > 0
+    torch.testing.assert_close(whole, coarse / 4 + fine)

@@ -25,14 +25,21 @@ def _squared_norms(logits: Tensor, images: Sequence[Tensor]) -> list[Tensor]:
 def zero_centered(logits: Tensor, images: Sequence[Tensor]) -> Tensor:
     """R1 or R2 (Mescheder et al. 2018, arXiv 1801.04406, eq. 9): the mean of 1/2 |grad D|^2, all scales joined.
 
+    A pixel at side r stands for (R/r)^2 pixels at the full side R. Measuring lengths so weights the squared gradient at
+    scale r by (r/R)^2, and a pooled image counts alike whether D pooled it or was given it. Unweighted, the finest
+    scale would buy D the most difference for the same gradient, and D ignores the others.
+
     Args:
         logits: D(images), (N,).
-        images: leaves, per scale (N, C, r, r): reals for R1, fakes for R2.
+        images: leaves, per scale (N, C, r, r), coarse to fine: reals for R1, fakes for R2.
 
     Returns:
         a scalar, to be multiplied by gamma.
     """
-    return torch.stack(_squared_norms(logits, images)).sum(0).mean() / 2
+    full = images[-1].shape[-1]
+    shares = [(image.shape[-1] / full) ** 2 for image in images]
+    norms = _squared_norms(logits, images)
+    return torch.stack([norm * share for norm, share in zip(norms, shares, strict=True)]).sum(0).mean() / 2
 
 
 def one_centered(
