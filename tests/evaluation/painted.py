@@ -1,15 +1,12 @@
 """Pictures that a formula paints, a generator that paints the same way, and data sets of them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data_prep import pyramid
-from data_prep.store import PyramidWriter, Row, encode_png
 from models.generator import Generator
 from models.pictures import to_uint8
 
@@ -60,16 +57,3 @@ def pictures(count: int, seed: int, resolution: int = 32) -> Tensor:
     """Pictures by `paint`, uint8 (count, 3, R, R)."""
     z = torch.randn(count, 243, generator=torch.Generator().manual_seed(seed))
     return to_uint8(paint(z, resolution))
-
-
-def write_dataset(folder: Path, images: Tensor) -> Path:
-    """A data set of the pictures, uint8 (N, C, R, R)."""
-    folder.mkdir()
-    size = images.shape[-1]
-    writer = PyramidWriter(folder, size, images.shape[1])
-    levels = pyramid.gaussian(images.float(), len(pyramid.level_sizes(size)))[::-1]
-    for number in range(len(images)):
-        pngs = tuple(encode_png(level[number].round().clamp(0, 255).byte()) for level in levels)
-        writer.append(Row(f"{number}.png", pngs, None))
-    writer.publish()
-    return folder

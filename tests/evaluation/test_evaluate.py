@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from painted import Painter, pictures, write_dataset
+from painted import Painter, pictures
 from rich.console import Console
 
 from data_prep.store import PyramidDataset
@@ -18,6 +18,7 @@ from evaluation.progress import Advance
 from evaluation.protocol import plan
 from evaluation.report import table
 from models.msg_gan import MSGGenerator
+from tests.prepared import write_dataset
 
 NETWORK_FIGURES = {"frechet_distance", "kernel_distance"}
 FIGURES = {"sliced_wasserstein_distance", "ms_ssim"}

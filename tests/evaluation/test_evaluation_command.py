@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from painted import pictures, write_dataset
+from painted import pictures
 
 from evaluation.__main__ import main
 from models.checkpoint import save_generator
 from models.msg_gan import MSGGenerator
+from tests.prepared import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 

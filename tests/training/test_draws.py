@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor
-from toy import write_dataset
 
 from data_prep.store import PyramidDataset
+from tests.prepared import write_dataset
 from training.draws import Draws, derive_seed
 from training.feed import Feed
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy import TINY, differences, metrics, newest_state, shapes, start, state_of, train, write_dataset
+from toy import TINY, differences, metrics, newest_state, shapes, start, state_of, train
 
 from models.checkpoint import load_generator
+from tests.prepared import write_dataset
 
 QUIET = ("--tracker", "none")
 LAST = 400  # images of TINY

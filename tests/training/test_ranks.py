@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import ROOT, TINY, environment, metrics, newest_state, shapes, train, write_dataset
+from toy import ROOT, TINY, environment, metrics, newest_state, shapes, train
+
+from tests.prepared import write_dataset
 
 FEW = (
     *(*TINY, "--tracker", "none", "--precision", "fp32", "--kimg", "0.032"),

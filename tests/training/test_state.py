@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from toy import RECIPE, differences, metrics, newest_state, shapes, state_of, write_dataset
+from toy import RECIPE, differences, metrics, newest_state, shapes, state_of
 
 from models.checkpoint import find_model, load_generator
+from tests.prepared import write_dataset
 from training import run, state
 from training.ema import MovingAverage
 from training.game import Clock, Game

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import RECIPE, TINY, shapes, start, write_dataset
+from toy import RECIPE, TINY, shapes, start
 
+from tests.prepared import write_dataset
 from train import main
 from training import run
 

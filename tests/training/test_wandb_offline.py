@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from toy import TINY, metrics, shapes, train, write_dataset
+from toy import TINY, metrics, shapes, train
 from wandb.proto import wandb_internal_pb2
+
+from tests.prepared import write_dataset
 
 GRIDS = ("4x4", "8x8", "16x16")
 BLOCK = 32768  # W&B's file is of blocks, as LevelDB's log: records cut into pieces of header and data

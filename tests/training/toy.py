@@ -12,8 +12,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from data_prep import pyramid
-from data_prep.store import PyramidWriter, Row, encode_png
 from training.recipes.msg_gan import MSGRecipe
 
 ROOT = Path(__file__).parents[2]
@@ -45,19 +43,6 @@ def shapes(count: int, size: int, seed: int = 0) -> Tensor:
     disc = ((x - centers[:, 0]) ** 2 + (y - centers[:, 1]) ** 2 < radii**2).unsqueeze(1)
     ground, paint = torch.randint(256, (2, count, 3, 1, 1), generator=rng)
     return torch.where(disc, paint, ground).to(torch.uint8)
-
-
-def write_dataset(folder: Path, images: Tensor) -> Path:
-    """A data set of the pictures, uint8 (N, C, R, R)."""
-    folder.mkdir()
-    size = images.shape[-1]
-    writer = PyramidWriter(folder, size, images.shape[1])
-    levels = pyramid.gaussian(images.float(), len(pyramid.level_sizes(size)))[::-1]
-    for number in range(len(images)):
-        pngs = tuple(encode_png(level[number].round().clamp(0, 255).byte()) for level in levels)
-        writer.append(Row(f"{number}.png", pngs, None))
-    writer.publish()
-    return folder
 
 
 def state_of(checkpoint: Path) -> dict[str, Tensor]:
