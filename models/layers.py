@@ -40,6 +40,29 @@ class EqualizedConv2d(nn.Module):
         return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
 
 
+class EqualizedUpConv2d(EqualizedConv2d):
+    """Nearest upsampling by 2, then a 3x3 convolution, in one: (N, c_in, H, W) -> (N, c_out, 2H, 2W).
+
+    Each fine pixel sees a 2x2 patch of the coarse image, each of whose pixels it meets in one, two or four taps; the sum
+    of these taps is one weight of a 4x4 transposed convolution (as in ProGAN's code). The same function as upsampling
+    and convolving, at 4/9 of the cost.
+    """
+
+    def __init__(
+        self,
+        c_in: int,  # input channels
+        c_out: int,  # output channels
+        gain: float = _GAIN,  # He's gain
+    ) -> None:
+        super().__init__(c_in, c_out, 3, padding=1, gain=gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample and convolve x."""
+        wide = F.pad(self.weight * self.scale, (1, 1, 1, 1))  # (c_out, c_in, 5, 5)
+        taps = wide[..., 1:, 1:] + wide[..., :-1, 1:] + wide[..., 1:, :-1] + wide[..., :-1, :-1]
+        return F.conv_transpose2d(x, taps.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+
+
 class EqualizedLinear(nn.Module):
     """Dense layer with equalised learning rate. (N, n_in) -> (N, n_out)."""
 
@@ -64,8 +87,10 @@ class PixelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x over its channels (dimension 1)."""
-        mean_square = x.square().mean(1, keepdim=True, dtype=torch.float32)
-        return x * torch.rsqrt(mean_square + 1e-8).to(x.dtype)
+        norm = torch.linalg.vector_norm(
+            x, dim=1, keepdim=True
+        )  # (N, 1, H, W); its backward keeps to x's precision
+        return x * torch.rsqrt(norm.square() / x.shape[1] + 1e-8).to(x.dtype)
 
 
 def local_mean(x: Tensor) -> Tensor:

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.generator import Generator, check_resolution
-from models.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, PixelNorm, leaky, upsample
+from models.layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    EqualizedUpConv2d,
+    MinibatchStdDev,
+    PixelNorm,
+    leaky,
+)
 
 Combination = Literal["simple", "lin_cat", "cat_lin"]
 
@@ -41,12 +48,12 @@ class _GeneratorBlock(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.conv1 = EqualizedConv2d(c_in, c_out, 3)
+        self.conv1 = EqualizedUpConv2d(c_in, c_out)
         self.conv2 = EqualizedConv2d(c_out, c_out, 3)
         self.norm = PixelNorm()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(leaky(self.conv1(upsample(x))))
+        x = self.norm(leaky(self.conv1(x)))
         return cast(Tensor, self.norm(leaky(self.conv2(x))))
 
 

@@ -6,7 +6,15 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from models.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, PixelNorm, leaky, upsample
+from models.layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    EqualizedUpConv2d,
+    MinibatchStdDev,
+    PixelNorm,
+    leaky,
+    upsample,
+)
 
 
 @pytest.mark.parametrize("gain", [1.0, 2**0.5])
@@ -27,6 +35,17 @@ def test_an_equalised_convolution_adds_its_bias_as_it_is() -> None:
         layer.weight.zero_()
         layer.bias.copy_(torch.arange(4.0))
     assert layer(torch.randn(2, 3, 5, 5))[0, :, 2, 2].tolist() == [0, 1, 2, 3]
+
+
+def test_an_upsampling_convolution_is_upsampling_then_convolving() -> None:
+    torch.manual_seed(0)
+    layer = EqualizedUpConv2d(5, 4, gain=1.5).double()
+    with torch.no_grad():
+        layer.bias.copy_(torch.arange(4.0))
+    x = torch.randn(2, 5, 6, 3, dtype=torch.float64)
+    expected = F.conv2d(upsample(x), layer.weight * layer.scale, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), expected)
+    assert layer.scale == pytest.approx(1.5 / 45**0.5)
 
 
 @pytest.mark.parametrize(("kernel", "padding", "side"), [(1, None, 8), (3, None, 8), (4, 0, 5), (3, 0, 6)])
