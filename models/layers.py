@@ -43,9 +43,9 @@ class EqualizedConv2d(nn.Module):
 class EqualizedUpConv2d(EqualizedConv2d):
     """Nearest upsampling by 2, then a 3x3 convolution, in one: (N, c_in, H, W) -> (N, c_out, 2H, 2W).
 
-    Each fine pixel sees a 2x2 patch of the coarse image, each of whose pixels it meets in one, two or four taps; the sum
-    of these taps is one weight of a 4x4 transposed convolution (as in ProGAN's code). The same function as upsampling
-    and convolving, at 4/9 of the cost.
+    Each fine pixel sees a 2x2 patch of the coarse image, each of whose pixels it meets in one, two or four taps; the
+    sum of these taps is one weight of a 4x4 transposed convolution (as in ProGAN's code). The same function as
+    upsampling and convolving, at 4/9 of the cost.
     """
 
     def __init__(
