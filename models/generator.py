@@ -6,21 +6,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Generator(nn.Module, ABC):
     """A network that grows a picture.
 
     Subclasses set the attributes below, implement `stream`, and take the fields of `settings()` as keyword arguments.
+
+    A conditional generator takes its label as the last `len(class_names)` entries of the latent vector, one hot: its
+    prior draws a label as it draws noise, and `with_labels` puts another in its place.
     """
 
-    latent_size: int  # length of the latent vector
+    latent_size: int  # length of the latent vector, a label's entries included
     resolutions: tuple[int, ...]  # sides of the pictures it yields, pixels, coarse to fine
     image_channels: int  # 1 grey, 3 RGB, 4 RGBA
+    class_names: tuple[str, ...] = ()  # of a conditional generator
 
     @abstractmethod
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw latent vectors from the prior with mean zero: (count, latent_size), float32, on the CPU."""
+        """Draw latent vectors from the prior: (count, latent_size), float32, on the CPU."""
 
     @abstractmethod
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
@@ -36,9 +41,33 @@ class Generator(nn.Module, ABC):
     def find_center(self) -> None:
         """Measure what truncation draws towards, once the weights are final. Nothing to do for most."""
 
+    def grow(self, resolution: int, blend: float) -> None:
+        """Yield pictures up to side `resolution`, their newest level with weight `blend` against the one before.
+
+        Nothing to do for networks that are trained whole.
+        """
+
+    def with_labels(self, z: Tensor, labels: Tensor) -> Tensor:
+        """The latent vectors (N, latent_size) with the labels, int64 (N,), in place of those that they hold.
+
+        Raises:
+            ValueError: the generator knows no labels, or not these.
+        """
+        classes = len(self.class_names)
+        if classes == 0:
+            raise ValueError("the generator takes no labels")
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise ValueError(f"labels must be from 0 to {classes - 1}")
+        return torch.cat([z[:, :-classes], F.one_hot(labels, classes).to(z)], dim=1)
+
     def forward(self, z: Tensor) -> list[Tensor]:
         """All pictures of `stream`, coarse to fine. z: (N, latent_size)."""
         return list(self.stream(z))
+
+
+def draw_labels(count: int, classes: int, rng: torch.Generator) -> Tensor:
+    """Labels drawn evenly, one hot: (count, classes), float32. The end of a conditional generator's prior."""
+    return F.one_hot(torch.randint(classes, (count,), generator=rng), classes).float()
 
 
 def check_resolution(resolution: int) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.discriminator import Discriminator, Verdict
 from models.generator import Generator, check_resolution
 from models.layers import (
     EqualizedConv2d,
@@ -163,8 +164,8 @@ class _DiscriminatorBlock(nn.Module):
         return F.avg_pool2d(leaky(self.conv2(leaky(self.conv1(x)))), 2)
 
 
-class MSGDiscriminator(nn.Module):
-    """Discriminator of MSG-GAN: images 4x4 ... resolution, coarse to fine -> logits (N,)."""
+class MSGDiscriminator(Discriminator):
+    """Discriminator of MSG-GAN: images at 4x4 ... resolution, coarse to fine -> score."""
 
     def __init__(
         self,
@@ -176,6 +177,7 @@ class MSGDiscriminator(nn.Module):
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
         _check_widths(resolution, widths)
+        self.resolutions = tuple(4 << level for level in range(len(widths)))
         combines = [_Combine(combine, image_channels, width) for width in widths[:-1]]
         self.combines = nn.ModuleList(combines)
         self.from_rgb = EqualizedConv2d(image_channels, widths[-1], 1)
@@ -189,12 +191,12 @@ class MSGDiscriminator(nn.Module):
         self.conv_last = EqualizedConv2d(first, first, 4, padding=0)
         self.score = EqualizedConv2d(first, 1, 1)
 
-    def forward(self, images: Sequence[Tensor]) -> Tensor:
-        """Judge one picture per sample, given at every resolution: [(N, C, 4, 4), ...] -> (N,) logits."""
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
+        """Judge one picture per sample, given at every resolution: [(N, C, 4, 4), ...] -> score (N,)."""
         a = self.from_rgb(images[-1])
         scales = zip(reversed(images[:-1]), reversed(self.blocks), reversed(self.combines), strict=True)
         for x, block, phi in scales:
             a = phi(x, block(a))
         a = leaky(self.conv(self.stddev(a)))
         a = leaky(self.conv_last(a))  # (N, C, 1, 1)
-        return cast(Tensor, self.score(a)).flatten()
+        return Verdict(self.score(a).flatten())

@@ -1,6 +1,8 @@
 """Prepared data sets of pictures that a test has made."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 
 from torch import Tensor
 
@@ -8,14 +10,16 @@ from data_prep import pyramid
 from data_prep.store import PyramidWriter, Row, encode_png
 
 
-def write_dataset(folder: Path, images: Tensor) -> Path:
-    """A data set of the pictures, uint8 (N, C, R, R)."""
+def write_dataset(folder: Path, images: Tensor, labels: Sequence[int] = ()) -> Path:
+    """A data set of the pictures, uint8 (N, C, R, R), and their labels, whose names are a, b, c..."""
     folder.mkdir()
     size = images.shape[-1]
-    writer = PyramidWriter(folder, size, images.shape[1])
+    writer = PyramidWriter(
+        folder, size, images.shape[1], ascii_lowercase[: max(labels) + 1] if labels else ()
+    )
     levels = pyramid.gaussian(images.float(), len(pyramid.level_sizes(size)))[::-1]
     for number in range(len(images)):
         pngs = tuple(encode_png(level[number].round().clamp(0, 255).byte()) for level in levels)
-        writer.append(Row(f"{number}.png", pngs, None))
+        writer.append(Row(f"{number}.png", pngs, labels[number] if labels else None))
     writer.publish()
     return folder

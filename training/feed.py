@@ -1,12 +1,22 @@
 """Real images as a pure function of how many were shown before, prepared one batch ahead."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from data_prep.store import PyramidDataset
 from training.draws import derive_seed
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Images number `start` up to `stop` of the stream, at one size."""
+
+    start: int
+    stop: int
+    resolution: int  # side, one of the data set's levels
 
 
 class Feed:
@@ -19,45 +29,42 @@ class Feed:
     def __init__(
         self,
         dataset: PyramidDataset,
-        resolution: int,  # side of the images, one of the data set's levels
         seed: int,  # the run's
         flip: bool,  # mirror images left to right with probability 1/2
     ) -> None:
-        self._dataset, self._resolution, self._seed, self._flip = dataset, resolution, seed, flip
+        self._dataset, self._seed, self._flip = dataset, seed, flip
         self._orders: dict[int, Tensor] = {}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="feed")
-        self._ahead: tuple[int, slice, Future[Tensor]] | None = None
+        self._ahead: tuple[Stretch, Future[tuple[Tensor, Tensor | None]]] | None = None
 
-    def take(self, start: int, part: slice, batch: int) -> Tensor:
-        """Images number start + part.start ... of the stream: float32 (N, C, R, R) in [-1, 1], on the CPU.
+    def take(self, wanted: Stretch, following: Stretch) -> tuple[Tensor, Tensor | None]:
+        """A stretch of the stream: images, float32 (N, C, r, r) in [-1, 1], and labels, int64 (N,), on the CPU.
 
-        Args:
-            start: images shown before the batch.
-            part: this rank's samples of the batch.
-            batch: size of the global batch; the next one is prepared meanwhile.
+        `following`, which will be taken next, is prepared meanwhile. Data without labels have None for them.
         """
-        if self._ahead is None or self._ahead[:2] != (start, part):
-            self._ahead = self._prepare(start, part)
-        images = self._ahead[2].result()
-        self._ahead = self._prepare(start + batch, part)
-        return images.float() / 127.5 - 1
+        if self._ahead is None or self._ahead[0] != wanted:
+            self._ahead = self._prepare(wanted)
+        images, labels = self._ahead[1].result()
+        self._ahead = self._prepare(following)
+        return images.float() / 127.5 - 1, labels
 
     def close(self) -> None:
         """Stop preparing."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _prepare(self, start: int, part: slice) -> tuple[int, slice, Future[Tensor]]:
-        return start, part, self._worker.submit(self._read, range(start + part.start, start + part.stop))
+    def _prepare(self, wanted: Stretch) -> tuple[Stretch, Future[tuple[Tensor, Tensor | None]]]:
+        return wanted, self._worker.submit(self._read, wanted)
 
-    def _read(self, positions: range) -> Tensor:
+    def _read(self, wanted: Stretch) -> tuple[Tensor, Tensor | None]:
+        positions = range(wanted.start, wanted.stop)
         epochs = [divmod(position, len(self._dataset)) for position in positions]
         indices = [int(self._order(epoch)[place]) for epoch, place in epochs]
-        images = self._dataset.images(indices, self._resolution)
+        images = self._dataset.images(indices, wanted.resolution)
         if self._flip:
             coins = [derive_seed(self._seed, "flip", position) & 1 for position in positions]
             mirrored = torch.tensor(coins, dtype=torch.bool).view(-1, 1, 1, 1)
             images = torch.where(mirrored, images.flip(3), images)
-        return images
+        return images, self._dataset.labels(indices) if self._dataset.label_names else None
 
     def _order(self, epoch: int) -> Tensor:
         """The order of the epoch's images. Only the two newest orders are kept."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.generator import Generator
 from training.draws import Draws
+from training.growth import Stage
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Clock:
     images: int  # real images shown so far
     total: int  # real images that the run will show
     round: int  # rounds played so far
+    phase: int = 0  # of the growth, in the last round played
 
     @property
     def fraction(self) -> float:
@@ -30,10 +32,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one turn is played with: this rank's part."""
+    """What one turn is played with: this rank's part, or a piece of it where memory asks for several."""
 
-    reals: Tensor  # (N, C, R, R), float32 in [-1, 1]
+    reals: Tensor  # (N, C, r, r), float32 in [-1, 1], r the stage's resolution
+    labels: Tensor | None  # of the reals, int64 (N,); None for data without
     draws: Draws  # random numbers of this turn
+    stage: Stage  # how far the pictures have grown
 
 
 @dataclass

@@ -26,7 +26,7 @@ from training.ema import MovingAverage
 from training.feed import Feed
 from training.game import Clock
 from training.recipes import RECIPES
-from training.recipes.recipe import MAY_CHANGE, Recipe
+from training.recipes.recipe import MAY_CHANGE, DataFormat, Recipe
 from training.tracking import JsonLines, Tracker, Wandb
 from training.trainer import Trainer
 
@@ -107,11 +107,15 @@ def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trai
     """
     recipe = record.recipe
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
-    if recipe.batch % accelerator.num_processes:
-        raise ValueError(f"batch {recipe.batch} does not divide among {accelerator.num_processes} processes")
+    for phase in recipe.growth().phases:
+        if phase.batch % accelerator.num_processes:
+            raise ValueError(
+                f"batch {phase.batch} (at {phase.resolution}x{phase.resolution}) does not divide among "
+                f"{accelerator.num_processes} processes"
+            )
     dataset = _open(data, recipe)
     torch.manual_seed(recipe.seed)
-    game = recipe.build(dataset.channels)
+    game = recipe.build(DataFormat(dataset.channels, dataset.label_names))
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     for player in game.players:
         player.network.to(accelerator.device).to(memory_format=layout)
@@ -128,7 +132,7 @@ def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trai
         if use_wandb:
             trackers.append(Wandb(folder, record.identity, folder.name, asdict(recipe)))
     about = {"recipe": record.recipe_name, "settings": asdict(recipe), "data": _describe(dataset)}
-    feed = Feed(dataset, recipe.resolution, recipe.seed, recipe.flip)
+    feed = Feed(dataset, recipe.seed, recipe.flip)
     return Trainer(game, feed, recipe, folder, about, trackers, average, clock, accelerator)
 
 

@@ -36,7 +36,10 @@ def save(
         save_file(_tensors(game), aside / "state.safetensors")
         (aside / "model").mkdir()
         save_generator(average.generator, aside / "model", about)
-        write_text(aside / "state.json", json.dumps({"images": clock.images, "round": clock.round}))
+        write_text(
+            aside / "state.json",
+            json.dumps({"images": clock.images, "round": clock.round, "phase": clock.phase}),
+        )
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
     return folder
@@ -78,7 +81,7 @@ def _load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock
         player.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     average.generator.load_state_dict(load_generator(folder / "model").state_dict())
     saved = json.loads((folder / "state.json").read_text())
-    return Clock(saved["images"], total, saved["round"])
+    return Clock(saved["images"], total, saved["round"], saved["phase"])
 
 
 def _tensors(game: Game) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from training import collective, state
 from training.draws import Draws, derive_seed
 from training.ema import MovingAverage
-from training.feed import Feed
+from training.feed import Feed, Stretch
 from training.game import Batch, Clock, Game, Player
 from training.progress import TrainingProgress
 from training.recipes.recipe import Recipe
@@ -47,10 +47,10 @@ class Trainer:
         self.trackers, self.average, self.clock, self.accelerator = trackers, average, clock, accelerator
         self.device = accelerator.device
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        rank, size = accelerator.process_index, recipe.batch // accelerator.num_processes
-        self.part = slice(rank * size, (rank + 1) * size)
+        self.growth = recipe.growth()
         self.sums: dict[str, tuple[Tensor, int]] = {}
         self.asked_to_stop = False
+        self.before = clock.images  # images shown before the last round
         self.progress = TrainingProgress(clock.images, clock.total, accelerator.is_main_process)
 
     def run(self) -> bool:
@@ -82,27 +82,48 @@ class Trainer:
 
     def due(self, every: float) -> bool:
         """Whether the last round passed a multiple of `every` thousand images."""
-        before = self.clock.images - self.recipe.batch * self.game.turns
-        return self.clock.images // (every * 1000) > before // (every * 1000)
+        return self.clock.images // (every * 1000) > self.before // (every * 1000)
 
     def round(self) -> None:
         """One round: in every turn a fresh batch, on which each player whose turn it is moves."""
-        torch.manual_seed(derive_seed(self.recipe.seed, self.clock.images, self.accelerator.process_index))
+        self.before = self.clock.images
+        torch.manual_seed(derive_seed(self.recipe.seed, self.before, self.accelerator.process_index))
         for turn in range(self.game.turns):
             batch = self.batch()
             for player in self.game.players:
                 if turn >= self.game.turns - player.moves:
                     self.step(player, batch)
-            self.clock = replace(self.clock, images=self.clock.images + self.recipe.batch)
-            self.progress.advance(self.recipe.batch)
+            self.clock = replace(self.clock, images=self.clock.images + batch.stage.batch)
+            self.progress.advance(batch.stage.batch)
         self.clock = replace(self.clock, round=self.clock.round + 1)
-        self.average.update(self.game.generator, self.clock.images, self.recipe.batch * self.game.turns)
+        self.average.update(self.game.generator, self.clock.images, self.clock.images - self.before)
 
     def batch(self) -> Batch:
-        """Take this rank's part of the next batch."""
-        images, count = self.clock.images, self.recipe.batch
-        reals = self.feed.take(images, self.part, count).to(self.device, memory_format=self.layout)
-        return Batch(reals, Draws(self.recipe.seed, images, count, self.part, self.device))
+        """Take this rank's part of the next batch. In a new phase the optimisers forget the moments of the last."""
+        images = self.clock.images
+        stage = self.growth.at(images)
+        if stage.phase != self.clock.phase:
+            for player in self.game.players:
+                player.optimizer.state.clear()
+            self.clock = replace(self.clock, phase=stage.phase)
+        reals, labels = self.feed.take(self.stretch(images), self.stretch(images + stage.batch))
+        return Batch(
+            reals.to(self.device, memory_format=self.layout),
+            None if labels is None else labels.to(self.device),
+            Draws(self.recipe.seed, images, stage.batch, self.part(stage.batch), self.device),
+            stage,
+        )
+
+    def part(self, batch: int) -> slice:
+        """Samples of a global batch that are for this rank."""
+        size = batch // self.accelerator.num_processes
+        return slice(self.accelerator.process_index * size, (self.accelerator.process_index + 1) * size)
+
+    def stretch(self, images: int) -> Stretch:
+        """What this rank takes of the batch after `images` shown."""
+        stage = self.growth.at(images)
+        part = self.part(stage.batch)
+        return Stretch(images + part.start, images + part.stop, stage.resolution)
 
     def step(self, player: Player, batch: Batch) -> None:
         """One move: only the player's own network is differentiated, its gradients are averaged over ranks."""

@@ -59,7 +59,7 @@ def test_a_picture_at_every_resolution(channels: int) -> None:
     images = generator(torch.randn(2, 12))
     assert [tuple(image.shape) for image in images] == [(2, channels, r, r) for r in (4, 8, 16, 32, 64)]
     discriminator = MSGDiscriminator(64, (16, 16, 8, 8, 4), image_channels=channels)
-    assert discriminator(images).shape == (2,)
+    assert discriminator(images).score.shape == (2,)
 
 
 def test_the_stream_is_forward_in_order() -> None:
@@ -114,7 +114,7 @@ def test_every_parameter_receives_a_gradient(combine: Combination) -> None:
     torch.manual_seed(0)
     generator = MSGGenerator(16, (8, 6, 4), latent_size=12)
     discriminator = MSGDiscriminator(16, (8, 6, 4), combine=combine)
-    discriminator(generator(torch.randn(4, 12))).square().sum().backward()
+    discriminator(generator(torch.randn(4, 12))).score.square().sum().backward()
     for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
@@ -133,7 +133,7 @@ def test_the_discriminator_teaches_each_scale_directly(combine: Combination, sca
         image if place == scale else image.detach()
         for place, image in enumerate(generator(torch.randn(4, 12)))
     ]
-    discriminator(images).sum().backward()
+    discriminator(images).score.sum().backward()
     for place, to_rgb in enumerate(generator.to_rgb):
         gradient = to_rgb.weight.grad
         assert (gradient is not None and gradient.ne(0).any().item()) == (place == scale)
@@ -146,7 +146,7 @@ def test_the_discriminator_is_twice_differentiable(combine: Combination) -> None
     images = [image.requires_grad_() for image in _images(2, 8, 1, torch.float64)]
 
     def judge(coarse: Tensor, fine: Tensor) -> Tensor:
-        return discriminator([coarse, fine])  # type: ignore[no-any-return]
+        return discriminator([coarse, fine]).score  # type: ignore[no-any-return]
 
     assert torch.autograd.gradcheck(judge, images, fast_mode=True)
     assert torch.autograd.gradgradcheck(judge, images, fast_mode=True)
@@ -167,13 +167,13 @@ def test_judging_depends_on_the_rest_of_the_batch_by_the_deviation_alone() -> No
     torch.manual_seed(0)
     discriminator = MSGDiscriminator(8, (8, 8))
     images = _images(4, 8)
-    alone = [discriminator([image[i : i + 1] for image in images]) for i in range(4)]
-    together = discriminator(images)
+    alone = [discriminator([image[i : i + 1] for image in images]).score for i in range(4)]
+    together = discriminator(images).score
     assert not torch.allclose(torch.cat(alone), together)
     with torch.no_grad():
         discriminator.conv.weight[:, -1].zero_()  # the deviation's channel
-    alone = [discriminator([image[i : i + 1] for image in images]) for i in range(4)]
-    torch.testing.assert_close(torch.cat(alone), discriminator(images))
+    alone = [discriminator([image[i : i + 1] for image in images]).score for i in range(4)]
+    torch.testing.assert_close(torch.cat(alone), discriminator(images).score)
 
 
 @pytest.mark.parametrize("network", [MSGGenerator, MSGDiscriminator])

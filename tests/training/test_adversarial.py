@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 from toy import RECIPE, shapes
 
-from training.adversarial import Discriminate, Generate, scales
+from training.adversarial import Discriminate, Generate, faded, scales
 from training.draws import Draws
 from training.game import Batch, Clock, Game, Move
+from training.growth import Stage
 from training.objectives import OBJECTIVES
+from training.recipes.recipe import DataFormat
 from training.terms.gradient import leaves, one_centered, zero_centered
 
 START = Clock(0, 1000, 0)
@@ -18,12 +20,12 @@ START = Clock(0, 1000, 0)
 
 def _batch() -> Batch:
     reals = shapes(8, 8).float() / 127.5 - 1
-    return Batch(reals, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")))
+    return Batch(reals, None, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(8, 8))
 
 
 def _game(**changes: object) -> tuple[Game, Discriminate, Generate]:
     torch.manual_seed(0)
-    game = replace(RECIPE, **changes).build(3)  # type: ignore[arg-type]
+    game = replace(RECIPE, **changes).build(DataFormat(3))  # type: ignore[arg-type]
     d, g = game.players
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
@@ -45,11 +47,19 @@ def test_every_scale_is_the_mean_of_the_full_size() -> None:
     torch.testing.assert_close(coarse, images.view(2, 3, 4, 4, 4, 4).mean((3, 5)))
 
 
+def test_reals_fade_from_their_coarser_selves() -> None:
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    means = images.view(2, 3, 4, 2, 4, 2).mean((3, 5)).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(faded(images, 0.0), means)
+    torch.testing.assert_close(faded(images, 0.25), 0.25 * images + 0.75 * means)
+    assert faded(images, 1.0) is images
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_both_sides_play_the_objective_on_the_same_noise_and_reals(objective: str) -> None:
     _, d, g = _game(objective=objective)
     reals, fakes = _seen(d, _batch())
-    real, fake = d.network(reals), d.network(fakes)
+    real, fake = d.network(reals).score, d.network(fakes).score
     move = d.play(_batch(), START)
     torch.testing.assert_close(move.loss, OBJECTIVES[objective].d(real, fake))
     torch.testing.assert_close(move.scalars["score/real"], real.mean())
@@ -64,8 +74,8 @@ def _extra(move: Move) -> float:
 def test_r1_and_r2_with_their_weight() -> None:
     _, d, _ = _game(r1=3.0, r1_end=3.0, objective="rp-gan")
     reals, fakes = (leaves(images) for images in _seen(d, _batch()))
-    r1 = zero_centered(d.network(reals), reals).item()
-    r2 = zero_centered(d.network(fakes), fakes).item()
+    r1 = zero_centered(d.network(reals).score, reals).item()
+    r2 = zero_centered(d.network(fakes).score, fakes).item()
     assert r1 != pytest.approx(r2)
     move = d.play(_batch(), START)
     assert move.scalars["penalty/r1"].item() == pytest.approx(r1)
@@ -91,10 +101,12 @@ def test_gamma_follows_its_schedule() -> None:
 def test_wgan_gp_and_drift() -> None:
     _, d, _ = _game(gradient_penalty=10.0, objective="wgan")
     reals, fakes = _seen(d, _batch())
-    penalty = one_centered(d.network, reals, fakes, _batch().draws.uniform("mix")).item()
+    penalty = one_centered(
+        lambda images: d.network(images).score, reals, fakes, _batch().draws.uniform("mix")
+    ).item()
     assert _extra(d.play(_batch(), START)) == pytest.approx(10 * penalty, rel=1e-5)
     _, d, _ = _game(drift=0.5, objective="wgan")
-    expected = 0.5 * d.network(reals).square().mean().item()
+    expected = 0.5 * d.network(reals).score.square().mean().item()
     assert _extra(d.play(_batch(), START)) == pytest.approx(expected, rel=1e-5)
 
 

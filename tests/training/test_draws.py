@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from data_prep.store import PyramidDataset
 from tests.prepared import write_dataset
 from training.draws import Draws, derive_seed
-from training.feed import Feed
+from training.feed import Feed, Stretch
 
 COUNT, SIZE = 10, 8
 WHOLE = slice(0, 4)
@@ -24,10 +25,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> PyramidDataset:
     return PyramidDataset(write_dataset(tmp_path_factory.mktemp("feed") / "data", images))
 
 
+def _of(start: int, stop: int) -> Stretch:
+    return Stretch(start, stop, SIZE)
+
+
 def _stream(dataset: PyramidDataset, images: int, seed: int = 0, flip: bool = True, start: int = 0) -> Tensor:
     """That many images from `start` on, in batches of four."""
-    feed = Feed(dataset, SIZE, seed, flip)
-    batches = [feed.take(at, WHOLE, 4).clone() for at in range(start, start + images, 4)]
+    feed = Feed(dataset, seed, flip)
+    batches = [feed.take(_of(at, at + 4), _of(at + 4, at + 8))[0] for at in range(start, start + images, 4)]
     feed.close()
     return torch.cat(batches)
 
@@ -117,19 +122,20 @@ def test_a_restart_anywhere_goes_on_with_the_same(dataset: PyramidDataset, start
 
 
 def test_two_ranks_see_one_ranks_batches(dataset: PyramidDataset) -> None:
-    ranks = [Feed(dataset, SIZE, 0, flip=True) for _ in range(2)]
-    parts = (slice(0, 2), slice(2, 4))
-    batches = []
+    ranks = [Feed(dataset, 0, flip=True) for _ in range(2)]
+    batches: list[Tensor] = []
     for at in range(0, 24, 4):
-        batches += [feed.take(at, part, 4) for feed, part in zip(ranks, parts, strict=True)]
+        for rank, feed in enumerate(ranks):
+            own = at + 2 * rank
+            batches.append(feed.take(_of(own, own + 2), _of(own + 4, own + 6))[0])
     for feed in ranks:
         feed.close()
     assert torch.equal(torch.cat(batches), _stream(dataset, 24))
 
 
 def test_a_batch_may_be_larger_than_the_data_set(dataset: PyramidDataset) -> None:
-    feed = Feed(dataset, SIZE, 0, flip=False)
-    numbers = _numbers(feed.take(0, slice(0, 25), 25))
+    feed = Feed(dataset, 0, flip=False)
+    numbers = _numbers(feed.take(_of(0, 25), _of(25, 50))[0])
     feed.close()
     assert sorted(numbers[:COUNT]) == sorted(numbers[COUNT : 2 * COUNT]) == list(range(COUNT))
 
@@ -158,13 +164,29 @@ def test_other_seeds_show_other_orders_and_coins(dataset: PyramidDataset) -> Non
 
 @pytest.fixture
 def feed(dataset: PyramidDataset) -> Iterator[Feed]:
-    feed = Feed(dataset, SIZE, 0, flip=True)
+    feed = Feed(dataset, 0, flip=True)
     yield feed
     feed.close()
 
 
 def test_asking_for_another_place_than_the_next_is_answered(feed: Feed, dataset: PyramidDataset) -> None:
-    feed.take(0, WHOLE, 4)
+    feed.take(_of(0, 4), _of(4, 8))
     whole = _stream(dataset, 40)
-    assert torch.equal(feed.take(24, WHOLE, 4), whole[24:28])
-    assert torch.equal(feed.take(0, slice(1, 3), 4), whole[1:3])
+    assert torch.equal(feed.take(_of(24, 28), _of(28, 32))[0], whole[24:28])
+    assert torch.equal(feed.take(_of(1, 3), _of(5, 7))[0], whole[1:3])
+
+
+def test_smaller_levels_and_labels_are_of_the_same_pictures(tmp_path: Path) -> None:
+    greys = torch.arange(6) * 40
+    images = greys.view(-1, 1, 1, 1).expand(6, 3, SIZE, SIZE).to(torch.uint8).contiguous()
+    labels = [2, 0, 1, 1, 0, 2]
+    path = write_dataset(tmp_path / "data", images, labels)
+    feed = Feed(PyramidDataset(path), 0, flip=False)
+    for start in (0, 3):
+        stretch = Stretch(start, start + 3, 4)
+        pictures, own = feed.take(stretch, Stretch(start + 3, start + 6, 4))
+        assert pictures.shape == (3, 3, 4, 4)
+        numbers = ((pictures[:, 0, 0, 0] + 1) * 127.5 / 40).round().int().tolist()
+        assert own is not None
+        assert own.tolist() == [labels[number] for number in numbers]
+    feed.close()

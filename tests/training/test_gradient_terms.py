@@ -132,9 +132,9 @@ def test_penalties_move_every_weight_of_msg_gans_discriminator(kind: str) -> Non
     reals, fakes = _images(4, seed=0), _images(4, seed=1)
     if kind == "zero":
         points = leaves(reals)
-        penalty = zero_centered(discriminator(points), points)
+        penalty = zero_centered(discriminator(points).score, points)
     else:
-        penalty = one_centered(discriminator, reals, fakes, torch.rand(4))
+        penalty = one_centered(lambda images: discriminator(images).score, reals, fakes, torch.rand(4))
     penalty.backward()
     weights = {name: p for name, p in discriminator.named_parameters() if name.endswith("weight")}
     for name, weight in weights.items():  # biases move it hardly: between its kinks the network is linear
@@ -147,8 +147,8 @@ def test_the_penalty_sees_every_scale() -> None:
     torch.manual_seed(0)
     discriminator = MSGDiscriminator(8, (6, 6))
     images = leaves(_images(4, seed=0))
-    whole = zero_centered(discriminator(images), images)
-    coarse, fine = (zero_centered(discriminator(images), [image]) for image in images)
+    whole = zero_centered(discriminator(images).score, images)
+    coarse, fine = (zero_centered(discriminator(images).score, [image]) for image in images)
     assert coarse > 0
     assert fine > 0
     torch.testing.assert_close(whole, coarse / 4 + fine)

@@ -9,7 +9,9 @@ from training import state
 from training.draws import Draws
 from training.ema import MovingAverage
 from training.game import Batch, Clock, Game
+from training.growth import Stage
 from training.recipes import RECIPES
+from training.recipes.recipe import DataFormat
 
 TINY = replace(
     RECIPES["msg-gan-cpu"](), resolution=8, widths=(8, 8), latent_size=8, batch=4, precision="fp32"
@@ -18,7 +20,7 @@ TINY = replace(
 
 def _game() -> Game:
     torch.manual_seed(0)
-    game = TINY.build(3)
+    game = TINY.build(DataFormat(3))
     for player in game.players:
         player.network.to(memory_format=torch.channels_last)
     return game
@@ -28,7 +30,7 @@ def _play(game: Game, rounds: range) -> None:
     for number in rounds:
         clock = Clock(number * 4, 1000, number)
         reals = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(number))
-        batch = Batch(reals, Draws(0, clock.images, 4, slice(0, 4), torch.device("cpu")))
+        batch = Batch(reals, None, Draws(0, clock.images, 4, slice(0, 4), torch.device("cpu")), Stage(8, 4))
         for player in game.players:
             player.optimizer.zero_grad()
             player.play(batch, clock).loss.backward()

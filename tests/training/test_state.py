@@ -14,6 +14,7 @@ from tests.prepared import write_dataset
 from training import run, state
 from training.ema import MovingAverage
 from training.game import Clock, Game
+from training.recipes.recipe import DataFormat
 from training.trainer import Trainer
 
 ALL_AT_ONCE = replace(
@@ -57,7 +58,7 @@ def test_checkpoints_come_when_due_and_at_the_end(whole: Path) -> None:
 
 def test_training_changes_every_weight(whole: Path, data: Path) -> None:
     torch.manual_seed(ALL_AT_ONCE.seed)
-    fresh = state._tensors(ALL_AT_ONCE.build(3))
+    fresh = state._tensors(ALL_AT_ONCE.build(DataFormat(3)))
     trained = newest_state(whole)
     same = [name for name, value in fresh.items() if torch.equal(value, trained[name])]
     assert [name for name in same if not name.endswith("center")] == []  # the average alone has a centre
@@ -117,7 +118,7 @@ def test_only_the_newest_are_kept(data: Path, tmp_path: Path, keep: int) -> None
 
 def _parts() -> tuple[Game, MovingAverage]:
     torch.manual_seed(0)
-    game = RECIPE.build(3)
+    game = RECIPE.build(DataFormat(3))
     return game, MovingAverage(game.generator, 100)
 
 
@@ -159,7 +160,7 @@ def test_a_crash_while_saving_leaves_the_one_before(
 
 def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
     folder = _save(tmp_path, 24)
-    assert json.loads((folder / "state.json").read_text()) == {"images": 24, "round": 3}
+    assert json.loads((folder / "state.json").read_text()) == {"images": 24, "round": 3, "phase": 0}
     game, average = _parts()
     for parameter in (*game.generator.parameters(), *average.generator.parameters()):
         parameter.data.zero_()
@@ -189,7 +190,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str, damage: str) -
 
 def test_another_games_checkpoint_is_refused(tmp_path: Path) -> None:
     folder = _save(tmp_path, 8)
-    game = replace(RECIPE, widths=(8, 4)).build(3)
+    game = replace(RECIPE, widths=(8, 4)).build(DataFormat(3))
     with pytest.raises(ValueError, match="cannot be gone on from"):
         state.load(folder, game, MovingAverage(game.generator, 100), total=100)
 

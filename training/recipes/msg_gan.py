@@ -15,7 +15,7 @@ from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator, paper_wi
 from training.adversarial import Discriminate, Generate, Penalties, duel
 from training.game import Game
 from training.objectives import OBJECTIVES
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import DataFormat, Recipe
 from training.schedules import cosine
 
 
@@ -35,11 +35,11 @@ class MSGRecipe(Recipe):
     gradient_penalty: float = 0.0  # lambda of WGAN-GP, over all scales; 0 for none
     drift: float = 0.0  # weight of the squared logits of reals
 
-    def build(self, image_channels: int) -> Game:
+    def build(self, data: DataFormat) -> Game:
         """Build the game."""
         widths = self.widths or paper_widths(self.resolution)
-        generator = MSGGenerator(self.resolution, widths, self.latent_size, image_channels)
-        discriminator = MSGDiscriminator(self.resolution, widths, image_channels, self.combine)
+        generator = MSGGenerator(self.resolution, widths, self.latent_size, data.channels)
+        discriminator = MSGDiscriminator(self.resolution, widths, data.channels, self.combine)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
         rate = partial(cosine, start=self.lr, end=self.lr_end)
         gamma = partial(cosine, start=self.r1, end=self.r1_end)
@@ -49,7 +49,7 @@ class MSGRecipe(Recipe):
             Discriminate(
                 "d", discriminator, adam(discriminator.parameters()), rate, generator, objective, penalties
             ),
-            Generate("g", generator, adam(generator.parameters()), rate, generator, discriminator, objective),
+            Generate("g", generator, adam(generator.parameters()), rate, discriminator, objective),
         )
 
 

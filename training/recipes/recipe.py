@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from training.game import Game
+from training.growth import Growth, steady
+
+
+@dataclass(frozen=True)
+class DataFormat:
+    """What a data set's pictures are like, as far as networks depend on it."""
+
+    channels: int  # 1 grey, 3 RGB, 4 RGBA
+    class_names: tuple[str, ...] = ()  # name of each label; empty for data without labels
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,12 @@ class Recipe(ABC):
             raise ValueError(f"seed must not be negative, not {self.seed}")
 
     @abstractmethod
-    def build(self, image_channels: int) -> Game:
-        """Build the game's networks and optimisers for images with 1, 3 or 4 channels, weights from torch's RNG."""
+    def build(self, data: DataFormat) -> Game:
+        """Build the game's networks and optimisers for such data, weights from torch's RNG."""
+
+    def growth(self) -> Growth:
+        """What size is trained on when."""
+        return steady(self.resolution, self.batch)
 
 
 # What may differ when a run is resumed: how long it goes on and what it writes, not what it computes on the way.
