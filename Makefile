@@ -6,6 +6,8 @@ PYTHON ?= python3
 # The demo's service: its port, and 0 to stop before it
 PORT ?= 3000
 SERVE ?= 1
+# The demo's training, thousands of images
+KIMG ?= 5
 # Processes that share the tests
 WORKERS ?= 2
 
@@ -75,7 +77,7 @@ demo/data/manifest.json: | demo/photos
 demo/trained: | demo/data/manifest.json
 	@echo; echo "# 3. Train a small MSG-GAN for a minute or two (Ctrl-C saves; make demo goes on)"
 	@[ -f demo/run/run.json ] || rm -rf demo/run
-	$(PY) train.py --recipe msg-gan-cpu --data demo/data --out demo/run --kimg 5 --batch 8 --lr 0.002 --r1 3 \
+	$(PY) train.py --recipe msg-gan-cpu --data demo/data --out demo/run --kimg $(KIMG) --batch 8 --lr 0.002 --r1 3 \
 	    --log-every 0.5 --snapshot-every 0.5 --checkpoint-every 1$(if $(wildcard demo/run/run.json), --resume)
 	@touch $@
 
