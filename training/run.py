@@ -130,7 +130,7 @@ def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trai
         write(folder, record)
         trackers.append(JsonLines(folder, clock.images))
         if use_wandb:
-            trackers.append(Wandb(folder, record.identity, folder.name, asdict(recipe)))
+            trackers.append(Wandb(folder, record.identity, asdict(recipe), checkpoints=False))
     about = {"recipe": record.recipe_name, "settings": asdict(recipe), "data": _describe(dataset)}
     feed = Feed(dataset, recipe.seed, recipe.flip)
     return Trainer(game, feed, recipe, folder, about, trackers, average, clock, accelerator)
