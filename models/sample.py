@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.checkpoint import load_generator
 from models.pictures import grid, save_png
-from models.sampler import Sampler
+from models.sampler import Sampler, check_label
 
 MAX_SEEDS = 10_000
 MAX_SEED = 2**32 - 1
@@ -33,6 +33,8 @@ class Arguments:
     """side in pixels, one that the model yields; the largest by default"""
     truncation: float = 1.0
     """variety, from 0 (the most typical picture) to 1 (the full range)"""
+    label: str | None = None
+    """what the pictures are of, by name, for a model of labelled pictures; without it each seed draws its own"""
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -80,6 +82,8 @@ def sample(asked: Arguments) -> None:
     resolution = resolutions[-1] if asked.resolution is None else asked.resolution
     if resolution not in resolutions:
         raise ValueError(f"--resolution {resolution}: the model has {', '.join(map(str, resolutions))}")
+    if asked.label is not None:
+        check_label(sampler.generator.class_names, asked.label)
     if not to_folder and len(seeds) * resolution**2 > MAX_GRID:
         raise ValueError(
             f"a grid holds at most {MAX_GRID // resolution**2} pictures of this size; name a folder"
@@ -87,7 +91,7 @@ def sample(asked: Arguments) -> None:
 
     def pictures() -> Iterator[Tensor]:
         for seed in seeds:
-            yield sampler.generate([seed], resolution, asked.truncation)[0]
+            yield sampler.generate([seed], resolution, asked.truncation, asked.label)[0]
 
     if to_folder:
         asked.out.mkdir(parents=True, exist_ok=True)

@@ -17,25 +17,36 @@ class Sampler:
     64x64 a batch of eight is only a fifth faster per picture on a CPU.
 
     `truncation` in [0, 1] draws pictures towards the typical one: 1 is the distribution that was trained, less gives
-    more typical and less varied pictures.
+    more typical and less varied pictures. A conditional generator's picture is of the label that its seed draws, unless
+    one is asked for by name.
     """
 
     def __init__(self, generator: Generator, device: str | torch.device = "cpu") -> None:
         self.generator = generator.to(device).to(memory_format=torch.channels_last).eval()
         self.device = device
 
-    def stream(self, seeds: Sequence[int], truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the pictures of the seeds, uint8 (N, C, r, r), at each resolution r as soon as they exist."""
-        for stage in zip(*(self._grow(seed, truncation) for seed in seeds), strict=True):
+    def stream(
+        self, seeds: Sequence[int], truncation: float = 1.0, label: str | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the pictures of the seeds, uint8 (N, C, r, r), at each resolution r as soon as they exist.
+
+        Raises:
+            ValueError: the generator knows no such label.
+        """
+        for stage in zip(*(self._grow(seed, truncation, label) for seed in seeds), strict=True):
             yield torch.cat(stage)
 
     def generate(
-        self, seeds: Sequence[int], resolution: int | None = None, truncation: float = 1.0
+        self,
+        seeds: Sequence[int],
+        resolution: int | None = None,
+        truncation: float = 1.0,
+        label: str | None = None,
     ) -> Tensor:
         """The pictures of the seeds at one resolution (the largest by default): uint8 (N, C, r, r), on the CPU.
 
         Raises:
-            ValueError: the generator does not yield that resolution.
+            ValueError: the generator does not yield that resolution, or knows no such label.
         """
         resolutions = self.generator.resolutions
         resolution = resolutions[-1] if resolution is None else resolution
@@ -45,16 +56,37 @@ class Sampler:
             )
         pictures = []
         for seed in seeds:
-            stages = islice(self._grow(seed, truncation), resolutions.index(resolution), None)
+            stages = islice(self._grow(seed, truncation, label), resolutions.index(resolution), None)
             pictures.append(next(stages).cpu())
         return torch.cat(pictures)
 
-    def _grow(self, seed: int, truncation: float) -> Iterator[Tensor]:
-        z = self.generator.prior(1, torch.Generator().manual_seed(seed)).to(self.device)
-        stages = self.generator.stream(z, truncation)
+    def label(self, seed: int) -> str | None:
+        """The label that a seed draws; None where the generator takes none."""
+        names = self.generator.class_names
+        return names[int(self._latent(seed, None)[0, -len(names) :].argmax())] if names else None
+
+    def _latent(self, seed: int, label: str | None) -> Tensor:
+        """The latent vector (1, latent_size) of a seed, with the label that it draws or the one of that name."""
+        z = self.generator.prior(1, torch.Generator().manual_seed(seed))
+        if label is None:
+            return z
+        check_label(self.generator.class_names, label)
+        return self.generator.with_labels(z, torch.tensor([self.generator.class_names.index(label)]))
+
+    def _grow(self, seed: int, truncation: float, label: str | None) -> Iterator[Tensor]:
+        stages = self.generator.stream(self._latent(seed, label).to(self.device), truncation)
         while True:
             with torch.inference_mode():  # not around the yield: it would leak into the caller
                 image = next(stages, None)
             if image is None:
                 return
             yield to_uint8(image)
+
+
+def check_label(names: Sequence[str], label: str) -> None:
+    """Raise ValueError unless the label is one of a model's."""
+    if not names:
+        raise ValueError(f"there is no label {label!r}: the model takes none")
+    if label not in names:
+        known = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+        raise ValueError(f"there is no label {label!r}; the model has {known}")

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 import torch
 from starlette.responses import Response
@@ -44,6 +45,8 @@ def answer(pictures: Sequence[Picture]) -> Response:
         "X-Count": str(len(pictures)),
         "X-Resolution": str(order.resolution),
     }
+    if order.labels:
+        headers["X-Label"] = ",".join(map(quote, order.labels))  # a name may hold any sign, a header may not
     if order.layout == "zip":
         files = {
             f"{picture.job.seed}.{order.format}": encode(picture.image, order.format) for picture in pictures

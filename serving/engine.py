@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from models.checkpoint import find_model, load_generator, read_config
-from models.sampler import Sampler
+from models.sampler import Sampler, check_label
 from serving.schemas import MAX_PIXELS, MAX_SEED, Format, GenerateRequest, GrowRequest, Layout, RefusedError
 
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
@@ -45,6 +45,11 @@ class Model:
         """Of its pictures: 1 grey, 3 RGB, 4 RGBA."""
         return self.sampler.generator.image_channels
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it paints pictures of; empty if that cannot be chosen."""
+        return self.sampler.generator.class_names
+
 
 @dataclass(frozen=True)
 class Order:
@@ -54,6 +59,7 @@ class Order:
     seeds: range
     resolution: int
     truncation: float
+    labels: tuple[str, ...]  # of each seed; empty for a model without
     format: Format
     layout: Layout | None  # None for a single picture
 
@@ -64,6 +70,11 @@ class Job:
 
     order: Order
     seed: int
+
+    @property
+    def label(self) -> str | None:
+        """What it is a picture of; None for a model without labels."""
+        return self.order.labels[self.seed - self.order.seeds[0]] if self.order.labels else None
 
 
 @dataclass(frozen=True)
@@ -174,7 +185,20 @@ class Engine:
         seed = secrets.randbelow(MAX_SEED + 2 - count) if asked.seed is None else asked.seed
         if seed + count - 1 > MAX_SEED:
             raise RefusedError(400, f"seed + count - 1 must be at most {MAX_SEED}")
-        return Order(name, range(seed, seed + count), resolution, asked.truncation, asked.format, layout)
+        seeds = range(seed, seed + count)
+        labels = self._labels(name, seeds, asked.label)
+        return Order(name, seeds, resolution, asked.truncation, labels, asked.format, layout)
+
+    def _labels(self, name: str, seeds: range, label: str | None) -> tuple[str, ...]:
+        model = self.models[name]
+        if label is not None:
+            try:
+                check_label(model.labels, label)
+            except ValueError as error:
+                raise RefusedError(400, str(error)) from None
+            return (label,) * len(seeds)
+        drawn = (model.sampler.label(seed) for seed in seeds)
+        return tuple(label for label in drawn if label is not None)
 
     def paint(self, jobs: Sequence[Job]) -> list[Picture]:
         """Paint a batch, its pictures side by side on the cores."""
@@ -183,7 +207,7 @@ class Engine:
     def _paint(self, job: Job) -> Picture:
         order = job.order
         sampler = self.models[order.model].sampler
-        return Picture(job, sampler.generate([job.seed], order.resolution, order.truncation)[0])
+        return Picture(job, sampler.generate([job.seed], order.resolution, order.truncation, job.label)[0])
 
     def stages(self, order: Order) -> list[int]:
         """The resolutions of a growing picture, coarse to fine."""
@@ -191,7 +215,8 @@ class Engine:
 
     def grow(self, order: Order) -> Iterator[Tensor]:
         """The first picture of an order at each resolution, uint8 (C, r, r), each computed when asked for."""
-        for images in self.models[order.model].sampler.stream([order.seeds[0]], order.truncation):
+        first = Job(order, order.seeds[0])
+        for images in self.models[order.model].sampler.stream([first.seed], order.truncation, first.label):
             yield images[0].cpu()
 
 

@@ -26,7 +26,7 @@ _INFO = {
 _MODELS_PATH = {
     "get": {
         "summary": "The models that are served",
-        "description": "Name, architecture, resolutions, channels, default or not, what is known of each.",
+        "description": "Name, architecture, resolutions, channels, labels, default or not, what is known of each.",
         "operationId": "Crescendo__models",
         "tags": ["Service APIs"],
         "responses": {"200": {"description": "Successful Response", "content": {"application/json": {}}}},
@@ -47,6 +47,7 @@ def pages(engine: Callable[[], "Engine"], openapi: Callable[[], dict[str, Any]])
                         "architecture": model.architecture,
                         "resolutions": model.resolutions,
                         "channels": model.channels,
+                        "labels": model.labels,
                         "default": name == engine().default,
                         "about": model.about,
                     }

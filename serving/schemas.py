@@ -40,6 +40,11 @@ class GrowRequest(BaseModel):
     truncation: float = Field(
         default=1.0, ge=0, le=1, description="variety: 0 the most typical picture, 1 the full range"
     )
+    label: str | None = Field(
+        default=None,
+        max_length=255,
+        description="what it is a picture of, one of the model's labels; without it what the seed draws",
+    )
     format: Format = Field(default="png", description="png and webp are lossless, jpeg is not")
 
 

@@ -66,7 +66,7 @@ class _Output(bentoml.IODescriptor):
 
 
 class PicturesOutput(_Output):
-    """The picture, or a zip of them; in the headers X-Model, X-Seed (the first), X-Count, X-Resolution."""
+    """The picture, or a zip of them; in the headers X-Model, X-Seed (the first), X-Count, X-Resolution, X-Label."""
 
     media_type: ClassVar[str] = "image/*"
 
@@ -79,7 +79,7 @@ class PicturesOutput(_Output):
 
 
 class EventsOutput(_Output):
-    """Server-sent events: `image` with JSON (resolution, index, of, seed, model, format, image), `done`."""
+    """Server-sent events: `image` with JSON (resolution, index, of, seed, label, model, format, image), `done`."""
 
     media_type: ClassVar[str] = "text/event-stream"
 
@@ -148,6 +148,7 @@ class Crescendo:
                 "index": index,
                 "of": len(sides),
                 "seed": order.seeds[0],
+                "label": order.labels[0] if order.labels else None,
                 "model": order.model,
             }
             yield _event(

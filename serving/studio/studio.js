@@ -3,9 +3,10 @@
 const DWELL = 480; // ms that each stage is shown at least, so that the eye can follow
 const LAST_SEED = 2 ** 32 - 1;
 
-const [picture, stages, controls, seed, truncation, variety, model, nature, download, statusLine, errorBox] = [
-  "picture", "stages", "controls", "seed", "truncation", "variety", "model", "nature", "download", "status", "error",
+const [picture, stages, controls, seed, truncation, variety, model, nature, labelled, label] = [
+  "picture", "stages", "controls", "seed", "truncation", "variety", "model", "nature", "labelled", "label",
 ].map((id) => document.getElementById(id));
+const [download, statusLine, errorBox] = ["download", "status", "error"].map((id) => document.getElementById(id));
 
 let models = [];
 let growing = new AbortController(); // ends the growth under way, at the service too
@@ -28,23 +29,44 @@ function readAddress() {
   if (asked.has("truncation")) truncation.value = asked.get("truncation");
   const byDefault = models.find((each) => each.default).name;
   const name = asked.get("model") ?? byDefault;
-  if (models.some((each) => each.name === name)) {
-    model.value = name;
-    return true;
+  const found = models.some((each) => each.name === name);
+  model.value = found ? name : byDefault;
+  offerLabels();
+  if (!found) {
+    complain(`There is no model “${name}” here. Choose one from the list.`);
+    return false;
   }
-  model.value = byDefault;
-  complain(`There is no model “${name}” here. Choose one from the list.`);
-  return false;
+  const of = asked.get("label") ?? "";
+  if (!chosenModel().labels.includes(of) && of !== "") {
+    complain(`Model “${name}” has no label “${of}”. Choose one from the list.`);
+    return false;
+  }
+  label.value = of;
+  return true;
 }
 
 function writeAddress() {
   const chosen = new URLSearchParams({ seed: seed.value, model: model.value, truncation: truncation.value });
+  if (label.value) chosen.set("label", label.value);
   history.replaceState(null, "", `?${chosen}`);
+}
+
+function chosenModel() {
+  return models.find((each) => each.name === model.value);
+}
+
+// The labels of the chosen model, after the seed's own; the one chosen before stays if it is among them.
+function offerLabels() {
+  const { labels } = chosenModel();
+  const before = label.value;
+  label.replaceChildren(new Option("whatever the seed draws", ""), ...labels.map((name) => new Option(name, name)));
+  label.value = labels.includes(before) ? before : "";
+  labelled.hidden = labels.length === 0;
 }
 
 function describe() {
   variety.value = Math.round(truncation.value * 100) + " %";
-  const { architecture, resolutions } = models.find((each) => each.name === model.value);
+  const { architecture, resolutions } = chosenModel();
   nature.textContent = `${architecture}, grows to ${resolutions.at(-1)} × ${resolutions.at(-1)} pixels`;
 }
 
@@ -56,6 +78,7 @@ async function grow() {
   const { signal } = growing;
   if (seed.value === "") seed.value = randomSeed();
   const asked = { seed: Number(seed.value), model: model.value, truncation: Number(truncation.value) };
+  if (label.value) asked.label = label.value;
   writeAddress();
   describe();
   complain("");
@@ -72,7 +95,8 @@ async function grow() {
       first = false;
       addStage(data);
       shownAt = performance.now();
-      statusLine.textContent = `Seed ${data.seed}, ${data.resolution} × ${data.resolution} (${data.index} of ${data.of})`;
+      const of = data.label === null ? "" : `, ${data.label}`;
+      statusLine.textContent = `Seed ${data.seed}${of}, ${data.resolution} × ${data.resolution} (${data.index} of ${data.of})`;
     }
   } catch (problem) {
     if (signal.aborted) return;
@@ -188,7 +212,11 @@ document.getElementById("random").addEventListener("click", () => {
 });
 truncation.addEventListener("input", describe);
 truncation.addEventListener("change", grow);
-model.addEventListener("change", grow);
+model.addEventListener("change", () => {
+  offerLabels();
+  grow();
+});
+label.addEventListener("change", grow);
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
   const press = { ArrowLeft: "previous", ArrowRight: "next", r: "random" }[event.key];
