@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save
 from models.atomic import write_bytes, write_text
 from models.generator import Generator
 from models.msg_gan import MSGGenerator
+from models.progan import ProGANGenerator
 
 FORMAT = 1  # version of the folder's layout
-ARCHITECTURES: dict[str, type[Generator]] = {"msg-gan": MSGGenerator}
+ARCHITECTURES: dict[str, type[Generator]] = {"msg-gan": MSGGenerator, "progan": ProGANGenerator}
 
 
 def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Layers that the progressive architectures share.
 
 Sources: equalised learning rate, pixel norm and minibatch standard deviation are of "Progressive Growing of GANs"
-(Karras et al. 2018, arXiv 1710.10196, sections 3 and 4); the one-scalar form of the last is of BMSG-GAN (see
-`msg_gan.py`).
+(Karras et al. 2018, arXiv 1710.10196, sections 3 and 4); the last is here in the groups of its authors' code and in the
+one-scalar form of BMSG-GAN (see `msg_gan.py`).
 """
 
 from collections.abc import Callable
@@ -58,9 +58,34 @@ class EqualizedUpConv2d(EqualizedConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsample and convolve x."""
-        wide = F.pad(self.weight * self.scale, (1, 1, 1, 1))  # (c_out, c_in, 5, 5)
-        taps = wide[..., 1:, 1:] + wide[..., :-1, 1:] + wide[..., 1:, :-1] + wide[..., :-1, :-1]
+        taps = _window_sums(self.weight * self.scale)  # (c_out, c_in, 4, 4)
         return F.conv_transpose2d(x, taps.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+
+
+class EqualizedDownConv2d(EqualizedConv2d):
+    """A 3x3 convolution, then average pooling by 2, in one: (N, c_in, 2H, 2W) -> (N, c_out, H, W).
+
+    The mean of four neighbouring 3x3 windows is one 4x4 window (as in ProGAN's code): the same function at 4/9 of the
+    cost.
+    """
+
+    def __init__(
+        self,
+        c_in: int,  # input channels
+        c_out: int,  # output channels
+        gain: float = _GAIN,  # He's gain
+    ) -> None:
+        super().__init__(c_in, c_out, 3, padding=1, gain=gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve and pool x."""
+        return F.conv2d(x, _window_sums(self.weight * (self.scale / 4)), self.bias, stride=2, padding=1)
+
+
+def _window_sums(kernel: Tensor) -> Tensor:
+    """Sum of a kernel's four shifts by up to one pixel: (c_out, c_in, k, k) -> (c_out, c_in, k + 1, k + 1)."""
+    wide = F.pad(kernel, (1, 1, 1, 1))
+    return wide[..., 1:, 1:] + wide[..., :-1, 1:] + wide[..., 1:, :-1] + wide[..., :-1, :-1]
 
 
 class EqualizedLinear(nn.Module):
@@ -117,6 +142,46 @@ class MinibatchStdDev(nn.Module):
             deviation = (variance + 1e-8).sqrt().mean()  # scalar
         channel = deviation.to(x.dtype).expand(x.shape[0], 1, *x.shape[2:])
         return torch.cat([x, channel], dim=1)
+
+
+PerSample = Callable[[Tensor], Tensor]  # a value for each sample of a batch: (N, ...) -> (N, ...)
+
+
+def over_local_batch(function: PerSample, x: Tensor) -> Tensor:
+    """The function's values for the samples x, which are the batch."""
+    return function(x)
+
+
+class GroupStdDev(nn.Module):
+    """Append to each sample its group's mean standard deviation (ProGAN section 3, in the groups of its code).
+
+    (N, C, H, W) -> (N, C + 1, H, W). The batch is dealt out like cards: of M groups, group i mod M holds sample i.
+    Groups are of one size, the largest up to `group` that divides the batch. The statistic is computed in float32 or
+    wider over the batch that `over_batch` sees, which whoever trains on several processes replaces by one over all of
+    them.
+    """
+
+    def __init__(
+        self,
+        group: int = 4,  # samples, at most
+    ) -> None:
+        super().__init__()
+        self.group = group
+        self.over_batch: Callable[[PerSample, Tensor], Tensor] = over_local_batch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Append the statistic to x."""
+        with torch.autocast(x.device.type, enabled=False):
+            wide = x.to(torch.promote_types(x.dtype, torch.float32))
+            deviations = self.over_batch(self._deviations, wide)  # (N, 1, 1, 1)
+        return torch.cat([x, deviations.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
+
+    def _deviations(self, x: Tensor) -> Tensor:
+        size = max(size for size in range(1, self.group + 1) if len(x) % size == 0)
+        groups = x.view(size, -1, *x.shape[1:])  # (G, M, C, H, W)
+        variance = (groups - groups.mean(0)).square().mean(0)
+        deviations = (variance + 1e-8).sqrt().mean((1, 2, 3))  # (M)
+        return deviations.repeat(size).view(-1, 1, 1, 1)
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from models.layers import MinibatchStdDev
+from models.layers import GroupStdDev, MinibatchStdDev, PerSample
 
 
 def ranks() -> int:
@@ -39,11 +40,26 @@ def global_batch_mean(x: Tensor) -> Tensor:
     return mean_over_ranks(x.mean(0, keepdim=True))
 
 
+def over_global_batch(function: PerSample, x: Tensor) -> Tensor:
+    """The function's values for this rank's samples x, computed on the global batch. Differentiable.
+
+    The global batch is the ranks' parts, which are of one size, in the order of the ranks.
+    """
+    if ranks() == 1:
+        return function(x)
+    before, size = dist.get_rank() * len(x), len(x)
+    after = (ranks() - 1) * size - before
+    apart = F.pad(x, (0, 0) * (x.dim() - 1) + (before, after))  # zeros in place of the other ranks' samples
+    return function(cast(Tensor, _Sum.apply(apart.contiguous())))[before : before + size]
+
+
 def use_global_batch(network: nn.Module) -> None:
     """Make the batch statistics of the network's layers those of the global batch."""
     for module in network.modules():
         if isinstance(module, MinibatchStdDev):
             module.batch_mean = global_batch_mean
+        elif isinstance(module, GroupStdDev):
+            module.over_batch = over_global_batch
 
 
 @torch.no_grad()

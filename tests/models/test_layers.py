@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from models.layers import (
     EqualizedConv2d,
+    EqualizedDownConv2d,
     EqualizedLinear,
     EqualizedUpConv2d,
+    GroupStdDev,
     MinibatchStdDev,
+    PerSample,
     PixelNorm,
     leaky,
     upsample,
@@ -44,6 +48,17 @@ def test_an_upsampling_convolution_is_upsampling_then_convolving() -> None:
         layer.bias.copy_(torch.arange(4.0))
     x = torch.randn(2, 5, 6, 3, dtype=torch.float64)
     expected = F.conv2d(upsample(x), layer.weight * layer.scale, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), expected)
+    assert layer.scale == pytest.approx(1.5 / 45**0.5)
+
+
+def test_a_downsampling_convolution_is_convolving_then_pooling() -> None:
+    torch.manual_seed(0)
+    layer = EqualizedDownConv2d(5, 4, gain=1.5).double()
+    with torch.no_grad():
+        layer.bias.copy_(torch.arange(4.0))
+    x = torch.randn(2, 5, 6, 4, dtype=torch.float64)
+    expected = F.avg_pool2d(F.conv2d(x, layer.weight * layer.scale, layer.bias, padding=1), 2)
     torch.testing.assert_close(layer(x), expected)
     assert layer.scale == pytest.approx(1.5 / 45**0.5)
 
@@ -132,6 +147,64 @@ def test_minibatch_stddev_takes_its_mean_from_whoever_trains() -> None:
     )  # the values, then their squared deviations
     layer.batch_mean = lambda own: torch.cat([own, next(seen)]).mean(0, keepdim=True)
     torch.testing.assert_close(layer(x[:3]), whole)
+
+
+SCALARS = torch.tensor([0.0, 0, 0, 0, 1, 2, 3, 4, 100, 200, 300, 400]).view(12, 1, 1, 1)
+
+
+def test_groups_are_dealt_out_in_turn() -> None:
+    """Groups {0, 0, 3, 200}... would be wrong twice over: neither neighbours, nor tiled along the wrong axis."""
+    y = GroupStdDev(4)(SCALARS)
+    assert torch.equal(y[:, :1], SCALARS)
+    assert y[:, 1].flatten().tolist() == pytest.approx([86.1782, 129.1905, 163.5566] * 4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "group", "size"),
+    [(12, 4, 4), (12, 5, 4), (14, 4, 2), (3, 4, 3), (6, 4, 3), (14, 16, 14), (1, 4, 1), (5, 4, 1)],
+)
+def test_a_group_is_as_large_as_divides_the_batch(batch: int, group: int, size: int) -> None:
+    x = np.random.default_rng(0).normal(size=(batch, 3, 2, 4))
+    y = GroupStdDev(group)(torch.from_numpy(x))
+    assert y.shape == (batch, 4, 2, 4)
+    np.testing.assert_array_equal(y[:, :-1], x)
+    groups = batch // size
+    expected = [_stddev(x[i % groups :: groups]) for i in range(batch)]
+    np.testing.assert_allclose(
+        y[:, -1], np.array(expected)[:, None, None].repeat(2, 1).repeat(4, 2), rtol=1e-9
+    )
+
+
+def test_one_group_of_all_is_the_one_scalar_form() -> None:
+    x = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(GroupStdDev(8)(x), MinibatchStdDev()(x))
+    assert not torch.allclose(GroupStdDev(3)(x), MinibatchStdDev()(x))
+
+
+def test_group_stddev_computes_in_float32_under_bf16() -> None:
+    x = (torch.randn(4, 4, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.01 + 1).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = GroupStdDev(4)(x)
+    assert y.dtype == torch.bfloat16
+    assert y[0, -1, 0, 0].item() == pytest.approx(_stddev(x.double().numpy()), rel=2**-8)
+
+
+def test_group_stddev_derivatives() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(GroupStdDev(3), x)
+    assert torch.autograd.gradgradcheck(GroupStdDev(3), x)
+
+
+def test_groups_are_of_the_batch_that_whoever_trains_knows() -> None:
+    layer = GroupStdDev(4)
+
+    def second_half(function: PerSample, own: Tensor) -> Tensor:
+        return function(torch.cat([SCALARS[:6], own]))[6:]  # the first half is another process's
+
+    whole = layer(SCALARS)
+    layer.over_batch = second_half
+    torch.testing.assert_close(layer(SCALARS[6:]), whole[6:])
 
 
 def test_upsampling_repeats_each_pixel() -> None:

@@ -1,0 +1,242 @@
+"""ProGAN: Progressive Growing of GANs for Improved Quality, Stability, and Variation (Karras et al. 2018).
+
+arXiv 1710.10196. Both networks hold the layers of all resolutions; `grow` says which of them are in use.
+
+Deviations, the first two as in the authors' code: the minibatch standard deviation is over groups (a group as large as
+the batch is the paper's form); a block of the discriminator pools before its second leaky ReLU, not after it, which
+lets convolution and pooling be one, at two thirds of the time of a training step. While a picture is streamed, its
+coarse stages come through the toRGB layers that the growing has left behind; these are no longer trained, so their
+colours are only near those of the finished picture.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.discriminator import Discriminator, Verdict
+from models.generator import Generator, check_resolution, draw_labels
+from models.layers import (
+    EqualizedConv2d,
+    EqualizedDownConv2d,
+    EqualizedLinear,
+    EqualizedUpConv2d,
+    GroupStdDev,
+    PixelNorm,
+    leaky,
+    upsample,
+)
+
+
+def paper_widths(resolution: int) -> tuple[int, ...]:
+    """Channels at 4x4, 8x8, ..., resolution (Table 2): 512 up to 32x32, then halved per level."""
+    check_resolution(resolution)
+    return tuple(min(512, 512 * 32 >> level) for level in range(2, resolution.bit_length()))
+
+
+def _check_widths(resolution: int, widths: Sequence[int]) -> None:
+    check_resolution(resolution)
+    levels = resolution.bit_length() - 2
+    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
+        raise ValueError(
+            f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
+            f"got {list(widths)}"
+        )
+
+
+class _LatentConv(nn.Module):
+    """Table 2's 4x4 convolution of the latent vector, padded by 3: (N, latent_size) -> (N, c_out, 4, 4).
+
+    Each output pixel sees the vector through one tap, so it is written as the dense layer that it is, with one bias per
+    channel. The convolution's fan-in gives the gain of sqrt(2) / 4 that the authors' code sets for the dense layer.
+    """
+
+    def __init__(self, latent_size: int, c_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(c_out, latent_size, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(c_out, 1, 1))
+        self.scale = (2 / (16 * latent_size)) ** 0.5
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.einsum("nl,clyx->ncyx", z, self.weight * self.scale) + self.bias
+
+
+class _GeneratorBlock(nn.Module):
+    """Nearest up x2, then (conv3x3, leaky ReLU, pixel norm) twice. (N, c_in, r, r) -> (N, c_out, 2r, 2r)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = EqualizedUpConv2d(c_in, c_out)
+        self.conv2 = EqualizedConv2d(c_out, c_out, 3)
+        self.norm = PixelNorm()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(leaky(self.conv1(x)))
+        return cast(Tensor, self.norm(leaky(self.conv2(x))))
+
+
+class ProGANGenerator(Generator):
+    """Generator of ProGAN: latent vector -> pictures 4x4 ... as far as it has grown, linear toRGB.
+
+    It is built fully grown.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 1024,  # side of the largest picture once grown, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
+        latent_size: int = 512,  # length of the latent vector, a label's entries included
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        class_names: Sequence[str] = (),  # names of the labels; empty for none
+    ) -> None:
+        super().__init__()
+        self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check_widths(resolution, self.widths)
+        if latent_size <= len(class_names):
+            raise ValueError(
+                f"latent_size must be above the number of labels, {len(class_names)}, not {latent_size}"
+            )
+        self.latent_size, self.image_channels = latent_size, image_channels
+        self.class_names = tuple(class_names)
+        first = self.widths[0]
+        self.norm = PixelNorm()
+        self.latent_conv = _LatentConv(latent_size, first)
+        self.conv = EqualizedConv2d(first, first, 3)
+        self.blocks = nn.ModuleList(_GeneratorBlock(a, b) for a, b in pairwise(self.widths))
+        self.to_rgb = nn.ModuleList(
+            EqualizedConv2d(width, image_channels, 1, gain=1.0) for width in self.widths
+        )
+        self.growth: Tensor  # current resolution and the weight of its newest level
+        self.register_buffer("growth", torch.tensor([resolution, 1.0]))
+        self.center: Tensor  # mean of the 4x4 features over the prior, per label
+        self.register_buffer("center", torch.zeros(max(1, len(class_names)), first, 4, 4))
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:  # type: ignore[override] # follows the buffer
+        """4, 8, ..., as far as it has grown."""
+        return tuple(4 << level for level in range(int(self.growth[0]).bit_length() - 2))
+
+    def grow(self, resolution: int, blend: float) -> None:
+        """Yield pictures up to side `resolution`, their newest level with weight `blend` against the one before."""
+        assert 4 <= resolution <= 2 << len(self.widths)
+        self.growth[0].fill_(resolution)
+        self.growth[1].fill_(blend)
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """N(0, 1), then the label: (count, latent_size). The network normalises the vector."""
+        classes = len(self.class_names)
+        z = torch.randn(count, self.latent_size - classes, generator=rng)
+        return torch.cat([z, draw_labels(count, classes, rng)], dim=1) if classes else z
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield pictures (N, image_channels, r, r) for r = 4, 8, ..., as far as it has grown (Figure 2).
+
+        Pixel norm takes the length of z away, so truncation moves the 4x4 features towards their mean (of the label)
+        instead, as StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix B).
+        """
+        resolution, blend = self.growth.tolist()
+        x = self._root(z)
+        if truncation != 1:
+            center = self._center(z)
+            x = center + (x - center) * truncation
+        picture = self.to_rgb[0](x)
+        yield picture
+        for block, to_rgb in zip(self.blocks, list(self.to_rgb)[1:], strict=True):
+            if picture.shape[-1] == resolution:
+                return
+            x = block(x)
+            coarse, picture = picture, to_rgb(x)
+            if blend < 1 and picture.shape[-1] == resolution:
+                picture = torch.lerp(upsample(coarse), picture, blend)
+            yield picture
+
+    @torch.no_grad()
+    def find_center(self) -> None:
+        """Set `center` to the mean of the 4x4 features over 4096 fixed draws of the prior, for each label."""
+        z = self.prior(4096, torch.Generator().manual_seed(0)).to(self.center.device)
+        for label, center in enumerate(self.center):
+            labels = torch.full((len(z),), label, device=z.device)
+            center.copy_(self._root(self.with_labels(z, labels) if self.class_names else z).mean(0))
+
+    def _center(self, z: Tensor) -> Tensor:
+        """What truncation draws towards: (N or 1, C, 4, 4)."""
+        return self.center[z[:, -len(self.class_names) :].argmax(1)] if self.class_names else self.center
+
+    def _root(self, z: Tensor) -> Tensor:
+        """The 4x4 features: (N, latent_size) -> (N, C, 4, 4)."""
+        x = self.norm(leaky(self.latent_conv(self.norm(z))))
+        return cast(Tensor, self.norm(leaky(self.conv(x))))
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments. How far it has grown is among its buffers."""
+        return {
+            "resolution": 2 << len(self.widths),
+            "widths": list(self.widths),
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+            "class_names": list(self.class_names),
+        }
+
+
+class _DiscriminatorBlock(nn.Module):
+    """Conv3x3, leaky ReLU, conv3x3, average pool 2, leaky ReLU. (N, c_in, r, r) -> (N, c_out, r/2, r/2)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = EqualizedConv2d(c_in, c_in, 3)
+        self.conv2 = EqualizedDownConv2d(c_in, c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return leaky(self.conv2(leaky(self.conv1(x))))
+
+
+class ProGANDiscriminator(Discriminator):
+    """Discriminator of ProGAN: pictures of the side that it has grown to -> score, and class logits (AC-GAN).
+
+    It is built fully grown. How far it has grown is told by every batch, so it is not part of its state.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 1024,  # side of the largest picture once grown, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        classes: int = 0,  # labels that it tells apart; 0 for none
+        group: int = 4,  # samples per group of the minibatch standard deviation, at most
+    ) -> None:
+        super().__init__()
+        widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check_widths(resolution, widths)
+        self.resolutions, self.blend = (resolution,), 1.0
+        first = widths[0]
+        self.from_rgb = nn.ModuleList(EqualizedConv2d(image_channels, width, 1) for width in widths)
+        self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
+            _DiscriminatorBlock(b, a) for a, b in pairwise(widths)
+        )
+        self.stddev = GroupStdDev(group)
+        self.conv = EqualizedConv2d(first + 1, first, 3)
+        self.conv_last = EqualizedConv2d(first, first, 4, padding=0)
+        self.verdict = EqualizedLinear(first, 1 + classes, gain=1.0)
+
+    def grow(self, resolution: int, blend: float) -> None:
+        """Take pictures of side `resolution`, their newest level with weight `blend` against the one before."""
+        assert 4 <= resolution <= 2 << len(self.from_rgb)
+        self.resolutions, self.blend = (resolution,), blend
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
+        """Judge one picture per sample, given at the current resolution: [(N, C, r, r)] -> score (N,)."""
+        (image,) = images
+        newest = image.shape[-1].bit_length() - 3  # level of the picture, 0 at 4x4
+        a = leaky(self.from_rgb[newest](image))
+        for level in range(newest, 0, -1):
+            a = self.blocks[level - 1](a)
+            if level == newest and self.blend < 1:
+                coarse = leaky(self.from_rgb[level - 1](F.avg_pool2d(image, 2)))
+                a = torch.lerp(coarse, a, self.blend)
+        a = leaky(self.conv(self.stddev(a)))
+        a = leaky(self.conv_last(a)).flatten(1)  # (N, C)
+        verdict = self.verdict(a)
+        return Verdict(verdict[:, 0], verdict[:, 1:] if verdict.shape[1] > 1 else None)

@@ -1,0 +1,125 @@
+"""ProGAN (Karras et al. 2018, arXiv 1710.10196); networks in `models/progan.py`.
+
+`progan` is the paper's CelebA-HQ run (appendix A): 800 thousand images for each fade and each hold, WGAN-GP with drift,
+Adam 0.001 with betas (0, 0.99), batch 16, then 14, 6 and 3 from 256x256 on, the minibatch standard deviation over the
+whole batch (a group of 16). Data with labels train the AC-GAN form, as in the authors' code; `--classify 0` ignores
+labels.
+
+Deviations: the moving average has one half-life in images, that of 0.999 per step at batch 16; at the paper's smaller
+batches of large pictures it averages over more steps.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+
+from models.generator import check_resolution
+from models.progan import ProGANDiscriminator, ProGANGenerator, paper_widths
+from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.game import Game
+from training.growth import Growth, progressive
+from training.objectives import OBJECTIVES
+from training.recipes.recipe import DataFormat, Recipe
+from training.schedules import cosine
+
+
+@dataclass(frozen=True)
+class ProGANRecipe(Recipe):
+    """ProGAN: from 4x4 up, each size faded in and held."""
+
+    batches: tuple[int, ...] = ()  # real images per step at 4x4, 8x8, ...; `batch` from where they end
+    hold: float = (
+        800.0  # training at each size once faded in, thousands of images; the last is held to the end
+    )
+    fade: float = 800.0  # fading in of each size, thousands of images; 0 to switch at once
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
+    latent_size: int = 512  # length of the latent vector, a label's entries not included
+    group: int = 4  # samples per group of the minibatch standard deviation, at most
+    objective: Literal["wgan", "rp-gan", "ra-hinge"] = "wgan"
+    gradient_penalty: float = 10.0  # lambda of WGAN-GP; 0 for none
+    r1: float = 0.0  # gamma of R1 + R2; 0 for none
+    drift: float = 0.001  # weight of the squared logits of reals
+    classify: float = 1.0  # weight of the class loss, of data with labels; 0 to ignore labels
+    lr: float = 0.001  # Adam's step size, both networks
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_resolution(self.resolution)
+        if any(batch <= 0 for batch in self.batches):
+            raise ValueError(f"batches must be positive, not {self.batches}")
+        if self.hold <= 0:
+            raise ValueError(f"hold must be positive, not {self.hold}")
+        for name in ("fade", "gradient_penalty", "r1", "drift", "classify"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        if self.group <= 0:
+            raise ValueError(f"group must be positive, not {self.group}")
+
+    def growth(self) -> Growth:
+        """From 4x4 to the resolution."""
+        sides = [4 << level for level in range(self.resolution.bit_length() - 2)]
+        batches = [*self.batches, *[self.batch] * len(sides)][: len(sides)]
+        return progressive(sides, batches, self.hold * 1000, self.fade * 1000)
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game, grown as far as it is at the beginning."""
+        names = data.class_names if self.classify > 0 else ()
+        classify = self.classify if names else 0.0
+        widths = self.widths or paper_widths(self.resolution)
+        generator = ProGANGenerator(
+            self.resolution, widths, self.latent_size + len(names), data.channels, names
+        )
+        discriminator = ProGANDiscriminator(self.resolution, widths, data.channels, len(names), self.group)
+        start = self.growth().at(0)
+        generator.grow(start.resolution, start.blend)
+        adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
+        rate = partial(cosine, start=self.lr, end=self.lr)
+        gamma = partial(cosine, start=self.r1, end=self.r1)
+        penalties = Penalties(gamma, gamma, 1, self.gradient_penalty, self.drift)
+        objective = OBJECTIVES[self.objective]
+        return duel(
+            Discriminate(
+                "d",
+                discriminator,
+                adam(discriminator.parameters()),
+                rate,
+                generator,
+                objective,
+                penalties,
+                classify,
+            ),
+            Generate("g", generator, adam(generator.parameters()), rate, discriminator, objective, classify),
+        )
+
+
+def progan() -> ProGANRecipe:
+    """The paper's run, to 1024x1024: 23.1 M parameters each; for GPUs."""
+    return ProGANRecipe(
+        resolution=1024,
+        kimg=19_000,
+        batch=3,
+        batches=(16, 16, 16, 16, 16, 16, 14, 6),
+        group=16,
+        ema_half_life=11.08,
+        snapshot_every=100,
+        checkpoint_every=100,
+    )
+
+
+def progan_cpu() -> ProGANRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last, in 150 thousand images."""
+    return ProGANRecipe(
+        resolution=64,
+        kimg=150,
+        batch=16,
+        precision="bf16",
+        channels_last=True,
+        ema_half_life=5,
+        batches=(32, 32, 32),
+        hold=8,
+        fade=8,
+        widths=(128, 128, 128, 64, 32),
+        latent_size=128,
+    )
