@@ -10,7 +10,9 @@ from PIL import Image
 
 from models.checkpoint import save_generator
 from models.msg_gan import MSGGenerator
+from models.progan import ProGANGenerator
 from models.sample import Arguments, main, parse_seeds, sample
+from models.sampler import Sampler
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,6 +80,7 @@ def test_resolution_and_truncation(model: Path, tmp_path: Path) -> None:
         ({"truncation": 1.5}, "--truncation must be from 0 to 1"),
         ({"truncation": float("nan")}, "--truncation must be from 0 to 1"),
         ({"resolution": 32}, "--resolution 32: the model has 4, 8, 16"),
+        ({"label": "cat"}, "there is no label 'cat': the model takes none"),
         ({"resolution": 0}, "--resolution 0: the model has 4, 8, 16"),
         ({"out": Path("grid.jpg")}, "must be a folder, or a file that ends in .png"),
         ({"out": Path("no/where/grid.png")}, "there is no folder no/where"),
@@ -89,6 +92,20 @@ def test_bad_arguments(model: Path, tmp_path: Path, change: dict[str, object], w
     with pytest.raises(ValueError, match=words):
         sample(replace(Arguments(model, "1", tmp_path / "grid.png"), **change))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_label_is_chosen_by_name(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = ProGANGenerator(8, (8, 8), latent_size=8, class_names=("cat", "dog"))
+    save_generator(generator, tmp_path, {})
+    found = {}
+    for label in ("cat", "dog", None):
+        sample(Arguments(tmp_path, "0", tmp_path / "picture.png", label=label))
+        found[label] = np.asarray(Image.open(tmp_path / "picture.png"))
+    assert (found["cat"] != found["dog"]).any()
+    np.testing.assert_array_equal(found[None], found[Sampler(generator).label(0)])
+    with pytest.raises(ValueError, match="there is no label 'fox'; the model has cat, dog"):
+        sample(Arguments(tmp_path, "0", tmp_path / "picture.png", label="fox"))
 
 
 def test_a_grid_beyond_memory_is_refused(

@@ -1,9 +1,11 @@
 """One seed is one picture; truncation draws pictures together."""
 
+import pytest
 import torch
 
 from models.msg_gan import MSGGenerator
-from models.sampler import Sampler
+from models.progan import ProGANGenerator
+from models.sampler import Sampler, check_label
 
 
 def _sampler() -> Sampler:
@@ -55,3 +57,25 @@ def test_inference_does_not_leak_into_the_caller() -> None:
     stream = _sampler().stream([1])
     next(stream)
     assert not torch.is_inference_mode_enabled()
+
+
+def test_a_label_is_the_seeds_own_or_the_one_asked_for() -> None:
+    torch.manual_seed(0)
+    names = ("cat", "dog", "fox")
+    sampler = Sampler(ProGANGenerator(8, (8, 8), latent_size=8, class_names=names))
+    assert {sampler.label(seed) for seed in range(20)} == set(names)
+    for seed in range(5):
+        pictures = {name: sampler.generate([seed], label=name) for name in names}
+        own = sampler.label(seed)
+        for name, picture in pictures.items():
+            assert torch.equal(picture, sampler.generate([seed])) == (name == own)
+            assert torch.equal(picture, list(sampler.stream([seed], label=name))[-1])
+    assert _sampler().label(0) is None
+
+
+def test_a_label_that_is_not_there_is_refused() -> None:
+    many = [f"kind {number}" for number in range(30)]
+    with pytest.raises(ValueError, match=r"no label 'cat'; the model has kind 0, .*, kind 19 and 10 more$"):
+        check_label(many, "cat")
+    with pytest.raises(ValueError, match="there is no label 'cat': the model takes none"):
+        _sampler().generate([0], label="cat")

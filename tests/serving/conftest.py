@@ -15,6 +15,7 @@ import torch
 
 from models.checkpoint import save_generator
 from models.msg_gan import MSGGenerator
+from models.progan import ProGANGenerator
 
 ROOT = Path(__file__).parents[2]
 NOT_NEEDED = ["accelerate", "datasets", "data_prep", "evaluation", "kornia", "training", "wandb"]
@@ -22,7 +23,7 @@ NOT_NEEDED = ["accelerate", "datasets", "data_prep", "evaluation", "kornia", "tr
 
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders by name: models of 1, 3 and 4 channels, one whose last stages take long, and a training run."""
+    """Folders by name: models of 1, 3 and 4 channels, a slow one, one with labels, and a training run."""
     root = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     generators = {
@@ -30,6 +31,7 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "grey": MSGGenerator(8, (8, 8), latent_size=16, image_channels=1),
         "alpha": MSGGenerator(8, (8, 8), latent_size=16, image_channels=4),
         "slow": MSGGenerator(512, (8, 8, 8, 8, 8, 32, 64, 64), latent_size=16),
+        "cats": ProGANGenerator(8, (8, 8), latent_size=16, class_names=("tabby", "café, noir", "wild")),
     }
     for name, generator in generators.items():
         for key, parameter in generator.named_parameters():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.generator import Generator
+from models.progan import ProGANGenerator
 from models.sampler import Sampler
 from serving import engine
 from serving.engine import Engine, Job, Model, load_models, model_folders
@@ -76,6 +77,17 @@ def test_pixels_are_bounded(painter: Engine) -> None:
     assert len(painter.order(GenerateRequest(count=16)).seeds) == 16
     with pytest.raises(RefusedError, match="at resolution 1024 count must be at most 16"):
         painter.order(GenerateRequest(count=17))
+
+
+def test_an_order_says_what_each_picture_is_of(painter: Engine) -> None:
+    generator = ProGANGenerator(8, (8, 8), latent_size=4, class_names=("cat", "dog"))
+    painter.models["both"] = Model(Sampler(generator), "progan", None)
+    drawn = painter.order(GenerateRequest(model="both", seed=5, count=20))
+    assert drawn.labels == tuple(painter.models["both"].sampler.label(seed) for seed in range(5, 25))
+    assert {Job(drawn, seed).label for seed in drawn.seeds} == {"cat", "dog"}
+    assert Job(drawn, 7).label == drawn.labels[2]
+    assert painter.order(GenerateRequest(model="both", seed=5, count=2, label="dog")).labels == ("dog",) * 2
+    assert painter.order(GrowRequest(seed=5)).labels == ()
 
 
 def test_random_seeds_leave_room_for_the_count(painter: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

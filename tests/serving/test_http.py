@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
@@ -20,6 +21,8 @@ from PIL import Image
 
 from models.checkpoint import load_generator
 from models.sampler import Sampler
+
+LABELS = ["tabby", "café, noir", "wild"]  # of the model cats
 
 
 def ask(client: httpx.Client, **fields: Any) -> httpx.Response:
@@ -137,6 +140,43 @@ def test_a_batch_changes_no_picture(client: httpx.Client) -> None:
     assert after - before < len(asked)  # requests did share batches
 
 
+# --- Labels ---
+
+
+def labels(answer: httpx.Response) -> list[str]:
+    return [unquote(label) for label in answer.headers["x-label"].split(",")]
+
+
+def test_a_label_and_a_seed_give_one_picture(client: httpx.Client, model_folders: dict[str, Any]) -> None:
+    sampler = Sampler(load_generator(model_folders["cats"]))
+    contents = set()
+    for label in LABELS:
+        answer = ask(client, model="cats", seed=3, label=label)
+        assert labels(answer) == [label]
+        expected = sampler.generate([3], label=label)[0]
+        np.testing.assert_array_equal(pixels(answer.content), expected.permute(1, 2, 0).numpy())
+        contents.add(answer.content)
+    assert len(contents) == len(LABELS)
+
+
+def test_without_a_label_each_seed_draws_its_own(client: httpx.Client) -> None:
+    drawn = ask(client, model="cats", seed=0, count=16, layout="zip")
+    assert set(labels(drawn)) == set(LABELS)
+    with zipfile.ZipFile(io.BytesIO(drawn.content)) as file:
+        for seed, label in enumerate(labels(drawn)):
+            assert file.read(f"{seed}.png") == ask(client, model="cats", seed=seed, label=label).content
+    assert labels(ask(client, model="cats", seed=0, count=3, label="wild")) == ["wild"] * 3
+    assert "x-label" not in ask(client, seed=0).headers
+
+
+def test_a_growing_picture_has_its_label(client: httpx.Client) -> None:
+    for label in LABELS:
+        *images, _ = events(client, model="cats", seed=3, label=label)
+        assert [data["label"] for _, data, _ in images] == [label] * 2
+        whole = ask(client, model="cats", seed=3, label=label).content
+        assert base64.b64decode(images[-1][1]["image"]) == whole
+
+
 # --- Growing ones ---
 
 
@@ -148,7 +188,7 @@ def test_growth_ends_in_the_generated_picture(client: httpx.Client) -> None:
         assert name == "image"
         assert pixels(base64.b64decode(data["image"])).shape == (side, side, 3)
         assert {key: data[key] for key in data.keys() - {"image"}} == {
-            "resolution": side, "index": index, "of": 3, "seed": 4, "model": "tiny", "format": "webp"
+            "resolution": side, "index": index, "of": 3, "seed": 4, "label": None, "model": "tiny", "format": "webp"
         }  # fmt: skip
     whole = ask(client, seed=4, truncation=0.5, format="webp").content
     assert base64.b64decode(images[-1][1]["image"]) == whole
@@ -181,7 +221,7 @@ def test_a_client_that_leaves_stops_the_work(client: httpx.Client) -> None:
 # --- What is refused ---
 
 BAD = [
-    ({"model": "nobody"}, 404, "there is no model 'nobody'; there are: tiny, grey, alpha, slow, run"),
+    ({"model": "nobody"}, 404, "there is no model 'nobody'; there are: tiny, grey, alpha, slow, cats, run"),
     ({"resolution": 32}, 400, "model tiny has no resolution 32; it has 4, 8, 16"),
     ({"resolution": 0}, 400, "resolution must be"),
     ({"truncation": 1.01}, 400, "truncation must be less than or equal to 1"),
@@ -196,6 +236,14 @@ BAD = [
     ({"count": 0}, 400, "count must be greater than or equal to 1"),
     ({"count": 65}, 400, "count must be less than or equal to 64"),
     ({"model": "slow", "count": 64, "resolution": 512, "seed": 0, "x": 1}, 400, "there is no field 'x'"),
+    (
+        {"model": "cats", "label": "lion"},
+        400,
+        "there is no label 'lion'; the model has tabby, café, noir, wild",
+    ),
+    ({"model": "cats", "label": ""}, 400, "there is no label ''; the model has tabby"),
+    ({"model": "cats", "label": 0}, 400, "label must be a valid string"),
+    ({"label": "tabby"}, 400, "there is no label 'tabby': the model takes none"),
     ({"format": "gif"}, 400, "format must be 'png', 'jpeg' or 'webp'"),
     ({"model": "alpha", "format": "jpeg"}, 400, "model alpha paints transparency, which jpeg has not"),
     ({"layout": "pile"}, 400, "layout must be 'grid' or 'zip'"),
@@ -295,7 +343,7 @@ def test_random_requests_never_break_the_service(client: httpx.Client) -> None:
         {},
         [1],
     ]
-    names = ["seed", "model", "resolution", "truncation", "format", "count", "layout", "Seed", ""]
+    names = ["seed", "model", "resolution", "truncation", "label", "format", "count", "layout", "Seed", ""]
     served = 0
     for _ in range(250):
         body = {rng.choice(names): rng.choice(odd) for _ in range(rng.randint(0, 3))}
@@ -317,12 +365,13 @@ def test_random_requests_never_break_the_service(client: httpx.Client) -> None:
 
 def test_models(client: httpx.Client) -> None:
     models = client.get("/models").json()["models"]
-    assert [model["name"] for model in models] == ["tiny", "grey", "alpha", "slow", "run"]
+    assert [model["name"] for model in models] == ["tiny", "grey", "alpha", "slow", "cats", "run"]
     assert models[0] == {
-        "name": "tiny", "architecture": "msg-gan", "resolutions": [4, 8, 16], "channels": 3, "default": True,
-        "about": {"of": "tiny", "distance": None},
+        "name": "tiny", "architecture": "msg-gan", "resolutions": [4, 8, 16], "channels": 3,
+        "labels": [], "default": True, "about": {"of": "tiny", "distance": None},
     }  # fmt: skip
-    assert [model["channels"] for model in models] == [3, 1, 4, 3, 3]
+    assert [model["channels"] for model in models] == [3, 1, 4, 3, 3, 3]
+    assert models[4]["labels"] == LABELS
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics"])
@@ -346,6 +395,7 @@ def test_interface_is_described(client: httpx.Client) -> None:
         "model",
         "resolution",
         "truncation",
+        "label",
         "format",
         "count",
         "layout",
