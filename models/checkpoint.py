@@ -9,11 +9,18 @@ from safetensors.torch import load_file, save
 
 from models.atomic import write_bytes, write_text
 from models.generator import Generator
+from models.lapgan import LAPGANGenerator
 from models.msg_gan import MSGGenerator
 from models.progan import ProGANGenerator
+from models.sagan import SAGANGenerator
 
 FORMAT = 1  # version of the folder's layout
-ARCHITECTURES: dict[str, type[Generator]] = {"msg-gan": MSGGenerator, "progan": ProGANGenerator}
+ARCHITECTURES: dict[str, type[Generator]] = {
+    "msg-gan": MSGGenerator,
+    "progan": ProGANGenerator,
+    "sagan": SAGANGenerator,
+    "lapgan": LAPGANGenerator,
+}
 
 
 def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) -> None:

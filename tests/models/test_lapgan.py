@@ -1,0 +1,322 @@
+"""LAPGAN's networks: the pyramid they share with the data, sizes, shapes, labels, and the ways of the gradient."""
+
+from typing import cast, get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data_prep import pyramid as prepared
+from models import pyramid
+from models.checkpoint import load_generator, save_generator
+from models.generator import Generator
+from models.lapgan import (
+    BatchNorm,
+    ConvolvedDiscriminator,
+    DenseDiscriminator,
+    Dropout,
+    FeaturePool,
+    LAPGANGenerator,
+    Style,
+    discriminators,
+    level_sides,
+    paper_widths,
+)
+
+STYLES = get_args(Style)
+SMALL = {"cifar": (8, 6, 6), "lsun": (8, 32, 32)}  # widths at 8, 16, 32
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _small(style: Style = "cifar", channels: int = 3, class_names: tuple[str, ...] = ()) -> LAPGANGenerator:
+    torch.manual_seed(0)
+    return LAPGANGenerator(32, 8, SMALL[style], style, 5, channels, class_names)
+
+
+@pytest.mark.parametrize("step", ["down", "up"])
+@pytest.mark.parametrize("side", [4, 8, 32])
+def test_the_pyramid_is_that_of_the_prepared_data(step: str, side: int) -> None:
+    images = torch.rand(2, 3, side, side, dtype=torch.float64) * 2 - 1
+    ours, theirs = getattr(pyramid, step), getattr(prepared, step)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=1e-14)
+    torch.testing.assert_close(ours(images.float()), theirs(images.float()), rtol=0, atol=1e-6)
+
+
+def test_the_pyramid_stays_in_float32_where_convolutions_do_not() -> None:
+    images = torch.rand(2, 3, 8, 8) * 2 - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(pyramid.up(images), pyramid.up(images))
+        torch.testing.assert_close(pyramid.up(images), prepared.up(images.double()).float())
+        torch.testing.assert_close(pyramid.down(images), prepared.down(images.double()).float())
+
+
+def test_the_papers_widths() -> None:
+    assert level_sides(64, 4) == (4, 8, 16, 32, 64)
+    assert level_sides(8, 8) == (8,)
+    assert paper_widths(32, 8) == (1200, 64, 64)
+    assert paper_widths(32, 4) == (1200, 1200, 64, 64)
+    assert paper_widths(16, 16) == (64,)
+
+
+def test_the_cifar_networks_have_their_sizes_by_hand() -> None:
+    with torch.device("meta"):
+        generator = LAPGANGenerator(32)
+        dense, _, convolved = discriminators(generator)
+    top, _, fine = generator.levels
+    assert _count(top) == (100 * 1200 + 1200) + (1200 * 1200 + 1200) + (1200 * 192 + 192)
+    assert _count(fine) == (49 * 4 * 64 + 64) + (49 * 64 * 64 + 64) + (25 * 64 * 3 + 3)
+    assert _count(dense) == (192 * 600 + 600) + (600 * 600 + 600) + (600 + 1)
+    # 32 -> 28 by the first 5x5, 12 by the second with stride 2
+    assert _count(convolved) == (25 * 3 * 64 + 64) + (25 * 64 * 64 + 64) + (64 * 12 * 12 + 1)
+
+
+def test_the_lsun_networks_have_their_sizes_by_hand() -> None:
+    with torch.device("meta"):
+        generator = LAPGANGenerator(32, base=4, style="lsun")
+        convolved = discriminators(generator)[-1]
+    assert _count(generator.levels[-1]) == (
+        (49 * 4 * 64 + 64)
+        + (49 * 64 * 368 // 4 + 368)
+        + (49 * 368 * 128 // 4 + 128)
+        + (25 * 64 * 224 // 2 + 224)  # of pooled pairs
+        + (49 * 224 * 3 + 3)
+    )
+    assert _count(convolved) == (
+        (9 * 3 * 48 + 48) + (25 * 48 * 448 // 4 + 448) + (49 * 448 * 416 // 16 + 416) + (166_400 + 1)
+    )
+
+
+def test_labels_add_a_plane_or_a_place_each() -> None:
+    with torch.device("meta"):
+        plain, labelled = LAPGANGenerator(16), LAPGANGenerator(16, class_names=tuple("abcdefghij"))
+    plane = 10 * 16 * 16 + 16 * 16
+    for one, other, more in (
+        (plain.levels[0], labelled.levels[0], 10 * 1200),
+        (plain.levels[1], labelled.levels[1], 49 * 64 + plane),
+        (discriminators(plain)[0], discriminators(labelled)[0], 10 * 600),
+        (discriminators(plain)[1], discriminators(labelled)[1], 25 * 64 + plane),
+    ):
+        assert _count(other) - _count(one) == more
+    assert labelled.latent_size - plain.latent_size == 10
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_picture_and_a_verdict_at_every_level(style: Style, channels: int) -> None:
+    generator = _small(style, channels)
+    assert generator.latent_size == 5 + 16 * 16 + 32 * 32
+    z = generator.prior(3, torch.Generator().manual_seed(0))
+    images = generator(z)
+    assert [tuple(image.shape) for image in images] == [(3, channels, r, r) for r in (8, 16, 32)]
+    for image, discriminator in zip(images, discriminators(generator), strict=True):
+        assert discriminator.resolutions == (image.shape[-1],)
+        assert discriminator([image]).score.shape == (3,)
+
+
+def test_levels_below_16_are_mlps() -> None:
+    generator = LAPGANGenerator(16, 4, (8, 8, 8))
+    assert [type(d) for d in discriminators(generator)] == [DenseDiscriminator] * 2 + [ConvolvedDiscriminator]
+    assert generator.noise_sizes == [100, 64, 256]
+    assert [image.shape[-1] for image in generator(torch.randn(2, generator.latent_size))] == [4, 8, 16]
+
+
+@pytest.mark.parametrize("base", [4, 8])
+def test_each_image_is_the_one_before_enlarged_and_a_band(base: int) -> None:
+    """Where the last layers give nothing but a constant, the picture is the coarsest one enlarged and the constants."""
+    generator = LAPGANGenerator(32, base, [8] * len(level_sides(32, base)))
+    with torch.no_grad():
+        for number, level in enumerate(generator.pyramid()):
+            last = [layer for layer in level.modules() if isinstance(layer, nn.Conv2d | nn.Linear)][-1]
+            last.weight.zero_()
+            assert last.bias is not None
+            last.bias.fill_(0.5**number)
+    with torch.no_grad():
+        image = torch.randn(2, 3, base, base)
+        generator.levels[0].layers[-2].bias.copy_(image[0].flatten())  # type: ignore[union-attr, index]
+    images = generator(torch.randn(2, generator.latent_size))
+    expected = image[:1].expand(2, -1, -1, -1)
+    torch.testing.assert_close(images[0], expected)
+    for number, found in enumerate(images[1:], 1):
+        expected = prepared.up(expected) + 0.5**number
+        torch.testing.assert_close(found, expected)
+
+
+def test_every_level_has_noise_of_its_own() -> None:
+    """Other noise at a level changes its picture and those after it, and none before."""
+    generator = _small()
+    z = generator.prior(1, torch.Generator().manual_seed(0))
+    images = generator(z)
+    start = 0
+    for level, size in enumerate(generator.noise_sizes):
+        other = z.clone()
+        other[:, start : start + size] *= -1
+        same = [torch.equal(a, b) for a, b in zip(images, generator(other), strict=True)]
+        assert same == [number < level for number in range(3)]
+        start += size
+
+
+def test_a_level_sees_the_coarse_image_where_it_is() -> None:
+    """A change of the coarse image reaches as far as windows of 7x7, 7x7 and 5x5 pixels: 8 pixels."""
+    level = next(level for level in _small().pyramid() if level.side == 32)
+    noise, low = torch.randn(1, 32 * 32), torch.randn(1, 3, 32, 32)
+    other = low.clone()
+    other[..., 2, 2] += 1
+    changed = (level(noise, low, None) != level(noise, other, None)).any(1)[0]
+    assert changed[:11, :11].any()
+    assert not changed[11:].any()
+    assert not changed[:, 11:].any()
+
+
+def test_the_prior_is_uniform_and_ends_in_a_label() -> None:
+    generator = _small(class_names=("a", "b", "c"))
+    z = generator.prior(3000, torch.Generator().manual_seed(0))
+    noise, label = z[:, :-3], z[:, -3:]
+    assert noise.min() >= -1
+    assert noise.max() <= 1
+    assert noise.mean().abs() < 0.01
+    torch.testing.assert_close(noise.var(), torch.tensor(1 / 3), rtol=0.01, atol=0)
+    assert torch.equal(label.sort().values, torch.tensor([0.0, 0, 1]).expand(3000, 3))
+    assert label.mean(0).sub(1 / 3).abs().max() < 0.05
+
+
+def test_truncation_scales_the_noise_and_not_the_label() -> None:
+    generator = _small(class_names=("a", "b"))
+    z = generator.prior(2, torch.Generator().manual_seed(0))
+    half = torch.cat([z[:, :-2] / 2, z[:, -2:]], 1)
+    for one, other in zip(generator.stream(z, 0.5), generator.stream(half), strict=True):
+        torch.testing.assert_close(one, other)
+    still = list(generator.stream(generator.with_labels(z, torch.tensor([0, 0])), 0))[-1]
+    assert torch.equal(still[0], still[1])
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_label_changes_what_is_painted_and_how_it_is_judged(level: int) -> None:
+    generator = _small(class_names=("a", "b"))
+    z = generator.prior(1, torch.Generator().manual_seed(0))
+    a, b = (generator(generator.with_labels(z, torch.tensor([label])))[level] for label in (0, 1))
+    assert not torch.equal(a, b)
+    discriminator = discriminators(generator)[level].eval()
+    scores = [discriminator([a], torch.tensor([label])).score for label in (0, 1)]
+    assert not torch.equal(*scores)
+
+
+def test_the_stream_yields_a_picture_before_it_makes_the_next() -> None:
+    generator = _small()
+    reached: list[str] = []
+    for level in generator.pyramid():
+        level.register_forward_hook(lambda level, *_: reached.append(level.side))
+    stream = generator.stream(torch.randn(1, generator.latent_size))
+    for sides in ([8], [8, 16], [8, 16, 32]):
+        next(stream)
+        assert reached == sides
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("class_names", [(), ("a", "b")])
+def test_every_parameter_receives_a_gradient(style: Style, class_names: tuple[str, ...]) -> None:
+    generator = _small(style, class_names=class_names)
+    z = generator.prior(4, torch.Generator().manual_seed(0))
+    labels = torch.arange(4) % 2 if class_names else None
+    if labels is not None:
+        z = generator.with_labels(z, labels)
+    for image, discriminator in zip(generator(z), discriminators(generator), strict=True):
+        discriminator([image], labels).score.square().sum().backward(retain_graph=True)
+        for name, parameter in discriminator.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.ne(0).any(), name
+    for name, parameter in generator.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.ne(0).any(), name
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_discriminator_is_differentiable(style: Style) -> None:
+    generator = LAPGANGenerator(16, 8, (4, 32) if style == "lsun" else (4, 4), style, image_channels=1)
+    for discriminator in discriminators(generator):
+        side = discriminator.resolutions[0]
+        image = torch.randn(1, 1, side, side, dtype=torch.float64, requires_grad=True)
+        judge = discriminator.double().eval()
+        assert torch.autograd.gradcheck(lambda x, judge=judge: judge([x]).score, image, fast_mode=True)
+
+
+def test_dropout_drops_half_of_the_features_in_training_alone() -> None:
+    drop, x = Dropout(), torch.ones(50, 40)
+    torch.manual_seed(0)
+    assert set(drop(x).unique().tolist()) == {0.0, 2.0}
+    assert drop(x).mean() == pytest.approx(1, abs=0.1)
+    maps = drop(torch.ones(5, 8, 3, 3)).flatten(2)
+    assert torch.equal(maps, maps[..., :1].expand(5, 8, 9))  # whole maps
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_dropout_takes_its_coins_from_whoever_trains() -> None:
+    drop = Dropout()
+    drop.uniform = lambda _: torch.tensor([[0.4, 0.6], [0.6, 0.4]])
+    assert torch.equal(drop(torch.ones(2, 2)), torch.tensor([[2.0, 0], [0, 2]]))
+
+
+def test_batch_norm_is_torchs() -> None:
+    torch.manual_seed(0)
+    ours, theirs = BatchNorm(3), nn.BatchNorm2d(3, affine=False)
+    for _ in range(3):
+        x = torch.randn(8, 3, 5, 5) * 3 + 1
+        torch.testing.assert_close(ours(x), theirs(x))
+    assert theirs.running_mean is not None
+    torch.testing.assert_close(ours.mean.flatten(), theirs.running_mean)
+    x = torch.randn(2, 3, 5, 5)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-2, atol=1e-2)  # torch's is unbiased
+
+
+def test_features_are_pooled_in_neighbouring_pairs() -> None:
+    x = torch.tensor([3.0, 4, 0, -2]).view(1, 4, 1, 1).requires_grad_()
+    pooled = FeaturePool()(x)
+    assert pooled.flatten().tolist() == [5, 2]
+    FeaturePool()(torch.zeros(1, 4, 1, 1, requires_grad=True) + x * 0).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_model_folder_gives_the_same_pictures(
+    style: Style, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    generator: Generator = _small(style, class_names=("a", "b")).eval()
+    folder = tmp_path_factory.mktemp("model")
+    save_generator(generator, folder, {})
+    again = load_generator(folder)
+    z = generator.prior(2, torch.Generator().manual_seed(0))
+    assert again.class_names == ("a", "b")
+    for one, other in zip(generator(z), again(z), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("base", [0, 2, 6, 32, -4])
+def test_a_bad_base(base: int) -> None:
+    with pytest.raises(
+        ValueError, match=rf"base must be a power of two from 4 to the resolution \(16\), not {base}"
+    ):
+        LAPGANGenerator(16, base)
+
+
+@pytest.mark.parametrize("resolution", [0, 12, 2048])
+def test_a_bad_resolution(resolution: int) -> None:
+    with pytest.raises(
+        ValueError, match=f"resolution must be a power of two from 8 to 1024, not {resolution}"
+    ):
+        LAPGANGenerator(resolution)
+
+
+@pytest.mark.parametrize("widths", [(), (8,), (8, 8, 8), (8, 1), (8, 9000)])
+def test_bad_widths(widths: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"widths must be 2 numbers from 2 to 8192, one per level \(8, 16\)"):
+        LAPGANGenerator(16, 8, widths)
+
+
+def test_lsun_widths_divide_among_their_groups() -> None:
+    with pytest.raises(ValueError, match="widths of lsun networks must be multiples of 32"):
+        LAPGANGenerator(16, 8, (8, 48), "lsun")
+    assert cast(Tensor, LAPGANGenerator(16, 8, (10, 32), "lsun")(torch.randn(1, 356))[-1]).shape[-1] == 16

@@ -1,0 +1,117 @@
+"""LAPGAN (Denton et al. 2015, arXiv 1506.05751); networks in `models/lapgan.py`, players in `training/lapgan.py`.
+
+`lapgan` is the paper's training for CIFAR-10 at any size: SGD at 0.02, divided by 1.0004 per epoch, with a momentum
+that grows from 0.5 by 0.0008 per epoch to 0.8, batch 128. `--style lsun --base 4 --lr 0.01` takes the larger networks.
+
+Levels may be trained by processes of their own, each with `--levels` and a `--kimg` of its own, and joined by
+`python -m training.lapgan_join`; the weights are those of a run that trains all.
+
+Deviations:
+- An epoch is 50,000 images (CIFAR-10's), whatever the data, so that schedules are functions of the images shown.
+- What is sampled and shipped is the moving average of the weights.
+- `lapgan-cpu` uses Adam.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import nn
+
+from models.lapgan import LAPGANGenerator, Style, discriminators, level_sides
+from training.game import Clock, Game, Player, Schedule
+from training.lapgan import DiscriminateLevel, GenerateLevel
+from training.recipes.recipe import DataFormat, Recipe
+
+EPOCH = 50_000  # images
+
+
+@dataclass(frozen=True)
+class LAPGANRecipe(Recipe):
+    """LAPGAN: a pair of networks per level of the Laplacian pyramid, each trained on its own."""
+
+    base: int = 8  # side of the coarsest image, pixels
+    widths: tuple[int, ...] = ()  # units or channels of the generators, one per level; empty for the paper's
+    style: Style = "cifar"  # networks of the levels from 16x16
+    coarsest_noise: int = 100  # length of the coarsest level's noise
+    conditional: bool = False  # paint and judge by the data's labels
+    levels: tuple[int, ...] = ()  # sides of the levels to train; empty for all
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    lr: float = 0.02  # step size of all networks
+    lr_decay: float = 4e-4  # of the step size per epoch, which it divides by 1 + this
+    momentum: float = 0.5  # of SGD, or the decay of Adam's first moment
+    momentum_rise: float = 0.0008  # of SGD's momentum per epoch
+    momentum_end: float = 0.8  # the largest SGD's momentum becomes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sides = level_sides(self.resolution, self.base)
+        unknown = [side for side in self.levels if side not in sides]
+        if unknown or len(set(self.levels)) < len(self.levels):
+            raise ValueError(
+                f"levels must be different ones of {', '.join(map(str, sides))}, not {self.levels}"
+            )
+        if self.batch % 2:
+            raise ValueError(f"batch must be even, half reals and half fakes, not {self.batch}")
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game: all networks, and the players of the levels to train."""
+        if self.conditional and not data.class_names:
+            raise ValueError("conditional needs data with labels; train without --conditional")
+        generator = LAPGANGenerator(
+            self.resolution,
+            self.base,
+            self.widths or None,
+            self.style,
+            self.coarsest_noise,
+            data.channels,
+            data.class_names if self.conditional else (),
+        )
+        players: list[Player] = []
+        for level, discriminator in zip(generator.pyramid(), discriminators(generator), strict=True):
+            if not self.levels or level.side in self.levels:
+                side = level.side
+                d = DiscriminateLevel(f"d{side}", discriminator, *self._steps(discriminator), level)
+                players += [d, GenerateLevel(f"g{side}", level, *self._steps(level), discriminator)]
+        return Game(tuple(players), generator)
+
+    def _steps(self, network: nn.Module) -> tuple[torch.optim.Optimizer, Schedule, Schedule | None]:
+        """The network's optimiser, its step size, and its momentum where that changes."""
+        rate = partial(_step_size, start=self.lr, decay=self.lr_decay)
+        parameters = network.parameters()
+        if self.optimizer == "adam":
+            betas = (self.momentum, 0.999)
+            return torch.optim.Adam(parameters, lr=self.lr, betas=betas, fused=True), rate, None
+        momentum = partial(_momentum, start=self.momentum, rise=self.momentum_rise, end=self.momentum_end)
+        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, fused=True), rate, momentum
+
+
+def _step_size(clock: Clock, start: float, decay: float) -> float:
+    return start / math.pow(1 + decay, clock.images / EPOCH)
+
+
+def _momentum(clock: Clock, start: float, rise: float, end: float) -> float:
+    return min(end, start + rise * clock.images / EPOCH)
+
+
+def lapgan() -> LAPGANRecipe:
+    """The paper's CIFAR-10 training, at 64x64."""
+    return LAPGANRecipe(resolution=64, kimg=10_000, batch=128, snapshot_every=50, checkpoint_every=50)
+
+
+def lapgan_cpu() -> LAPGANRecipe:
+    """64x64 for two CPU cores: fewer channels at the finer levels, bf16, channels last, Adam."""
+    return LAPGANRecipe(
+        resolution=64,
+        kimg=100,
+        batch=32,
+        precision="bf16",
+        channels_last=True,
+        ema_half_life=6,
+        widths=(600, 64, 48, 32),
+        optimizer="adam",
+        lr=0.0002,
+        lr_decay=0.0,
+    )
