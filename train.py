@@ -9,9 +9,10 @@ from pathlib import Path
 import tyro
 
 from training import run
+from training.launch import accelerator_for
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
-from training.trainer import NonFiniteLossError
+from training.trainer import TrainingError
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
@@ -21,6 +22,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     parser.add_argument("--data", type=Path, help="a data set made by `python -m data_prep prepare`")
     parser.add_argument("--out", type=Path, help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--preflight", action="store_true", help="only say what the run will take")
     parser.add_argument("--tracker", choices=["wandb", "none"], default="wandb", help="beside metrics.jsonl")
     own, fields = parser.parse_known_args(arguments)
     asked_help = not {"-h", "--help"}.isdisjoint(fields)
@@ -49,13 +51,17 @@ def main(arguments: Sequence[str]) -> int:
             record = dataclasses.replace(own.record, recipe=recipe)
         else:
             record = run.begin(own.out, own.recipe, recipe, own.data)
-        trainer = run.set_up(own.out, record, own.data or record.data, own.tracker == "wandb")
+        data = own.data or record.data
+        if own.preflight:
+            run.look_ahead(own.out, record, data, accelerator_for(recipe))
+            return 0
+        trainer = run.set_up(own.out, record, data, own.tracker == "wandb")
     except (ValueError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     try:
         complete = trainer.run()
-    except NonFiniteLossError as error:
+    except TrainingError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     if not complete and trainer.accelerator.is_main_process:

@@ -1,6 +1,7 @@
 """What ranks do together. With one process every function here is the identity or the plain local thing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -10,10 +11,23 @@ from torch.nn import functional as F
 
 from models.layers import GroupStdDev, MinibatchStdDev, PerSample
 
+_alone = False
+
 
 def ranks() -> int:
     """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return 1 if _alone or not (dist.is_available() and dist.is_initialized()) else dist.get_world_size()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within the block this process computes for itself: no function here waits for another rank."""
+    global _alone  # as the process group is: one per process
+    _alone = True
+    try:
+        yield
+    finally:
+        _alone = False
 
 
 class _Sum(torch.autograd.Function):
@@ -86,3 +100,12 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     value = torch.tensor(float(flag), device=device)
     dist.all_reduce(value)
     return bool(value.item())
+
+
+def least(value: float, device: torch.device) -> float:
+    """The least of the ranks' values."""
+    if ranks() == 1:
+        return value
+    shared = torch.tensor(value, device=device, dtype=torch.float64)
+    dist.all_reduce(shared, dist.ReduceOp.MIN)
+    return shared.item()

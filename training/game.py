@@ -3,9 +3,11 @@
 A system is an ordered set of players; the trainer knows nothing else of it.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,15 @@ class Batch:
     labels: Tensor | None  # of the reals, int64 (N,); None for data without
     draws: Draws  # random numbers of this turn
     stage: Stage  # how far the pictures have grown
+
+    def pieces(self, largest: int) -> Iterator["Batch"]:
+        """The batch in as few pieces of at most `largest` samples as can be, their sizes as even as can be."""
+        size, start = len(self.reals), self.draws.part.start
+        count = math.ceil(size / largest)
+        for a, b in pairwise(size * i // count for i in range(count + 1)):
+            draws = replace(self.draws, part=slice(start + a, start + b))
+            labels = None if self.labels is None else self.labels[a:b]
+            yield replace(self, reals=self.reals[a:b], labels=labels, draws=draws)
 
 
 @dataclass

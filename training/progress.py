@@ -31,7 +31,7 @@ class TrainingProgress:
             disable=not shown or not sys.stdout.isatty(),
         )
         self._task = self._bar.add_task("training", total=total, completed=done, rate="", figures="")
-        self._lines = shown and not sys.stdout.isatty()
+        self._shown, self._lines = shown, shown and not sys.stdout.isatty()
         self._done, self._total = done, total
         self._marked = (time.monotonic(), done)
 
@@ -48,6 +48,11 @@ class TrainingProgress:
         """Count images."""
         self._done += images
         self._bar.advance(self._task, images)
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self._shown:
+            self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def report(self, values: dict[str, float]) -> float:
         """Show the newest figures. Returns images per second since the last report."""

@@ -15,16 +15,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
 
 from data_prep.store import PyramidDataset
 from models.atomic import write_text
-from training import collective, state
+from training import preflight, state
 from training.ema import MovingAverage
 from training.feed import Feed
 from training.game import Clock
+from training.launch import accelerator_for
+from training.play import set_up_game
 from training.recipes import RECIPES
 from training.recipes.recipe import MAY_CHANGE, DataFormat, Recipe
 from training.tracking import JsonLines, Tracker, Wandb
@@ -103,23 +105,12 @@ def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trai
     """Build the trainer, at the newest checkpoint or at the start where there is none, and write `run.json`.
 
     Raises:
-        ValueError: the recipe's networks cannot be built, or the batch does not divide among the processes.
+        ValueError: the recipe's networks cannot be built, do not fit into memory, or accelerate is not set up for them.
     """
-    recipe = record.recipe
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
-    for phase in recipe.growth().phases:
-        if phase.batch % accelerator.num_processes:
-            raise ValueError(
-                f"batch {phase.batch} (at {phase.resolution}x{phase.resolution}) does not divide among "
-                f"{accelerator.num_processes} processes"
-            )
-    dataset = _open(data, recipe)
-    torch.manual_seed(recipe.seed)
-    game = recipe.build(DataFormat(dataset.channels, dataset.label_names))
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    for player in game.players:
-        player.network.to(accelerator.device).to(memory_format=layout)
-        collective.use_global_batch(player.network)
+    recipe, dataset = record.recipe, _open(data, record.recipe)
+    accelerator = accelerator_for(recipe)
+    pieces = look_ahead(folder, record, data, accelerator)
+    game = set_up_game(recipe, _format(dataset), accelerator.device)
     average = MovingAverage(game.generator, recipe.ema_half_life * 1000)
     clock = Clock(0, round(recipe.kimg * 1000), 0)
     saved = state.checkpoints(folder)
@@ -133,7 +124,24 @@ def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trai
             trackers.append(Wandb(folder, record.identity, asdict(recipe), checkpoints=False))
     about = {"recipe": record.recipe_name, "settings": asdict(recipe), "data": _describe(dataset)}
     feed = Feed(dataset, recipe.seed, recipe.flip)
-    return Trainer(game, feed, recipe, folder, about, trackers, average, clock, accelerator)
+    return Trainer(game, feed, recipe, folder, about, trackers, average, clock, pieces, accelerator)
+
+
+def look_ahead(folder: Path, record: RunRecord, data: Path, accelerator: Accelerator) -> dict[int, int]:
+    """Say what the rest of the run will take. Returns the samples that fit into memory at once, by phase.
+
+    Raises:
+        ValueError: a phase does not fit into memory.
+    """
+    recipe, saved = record.recipe, state.checkpoints(folder)
+    images = int(saved[-1].name) if saved else 0
+    if images >= recipe.kimg * 1000:
+        return {}
+    known = state.pieces(saved[-1], accelerator.num_processes) if saved else {}
+    found = preflight.fly(recipe, _format(_open(data, recipe)), accelerator, images, known)
+    if accelerator.is_main_process:
+        preflight.show(found, folder, recipe.keep, Console())
+    return {forecast.phase: forecast.piece for forecast in found.forecasts}
 
 
 def _open(data: Path, recipe: Recipe) -> PyramidDataset:
@@ -144,6 +152,10 @@ def _open(data: Path, recipe: Recipe) -> PyramidDataset:
             f"--size {recipe.resolution}, or train with --resolution {dataset.size}"
         )
     return dataset
+
+
+def _format(dataset: PyramidDataset) -> DataFormat:
+    return DataFormat(dataset.channels, dataset.label_names)
 
 
 def _describe(dataset: PyramidDataset) -> dict[str, Any]:

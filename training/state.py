@@ -1,14 +1,18 @@
 """Everything that changes while training, on disk: written whole or not at all, read back bit for bit.
 
 A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimisers), `state.json`
-(the clock) and `model/` (the moving average, in the format that sampling, evaluation and serving read).
+(the clock, and what batches are computed in) and `model/` (the moving average, in the format that sampling, evaluation
+and serving read).
 Random numbers, the order of the data and all schedules are functions of the clock, so nothing else needs saving.
 """
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +26,13 @@ from training.game import Clock, Game
 
 
 def save(
-    run: Path, game: Game, average: MovingAverage, clock: Clock, about: dict[str, Any], keep: int
+    run: Path,
+    game: Game,
+    average: MovingAverage,
+    clock: Clock,
+    about: dict[str, Any],  # what the model says of itself
+    keep: int,  # newest checkpoints to keep
+    more: Mapping[str, Any] = MappingProxyType({}),  # what else state.json holds
 ) -> Path:
     """Write a checkpoint and remove all but the newest `keep`. Returns its folder.
 
@@ -38,7 +48,7 @@ def save(
         save_generator(average.generator, aside / "model", about)
         write_text(
             aside / "state.json",
-            json.dumps({"images": clock.images, "round": clock.round, "phase": clock.phase}),
+            json.dumps({"images": clock.images, "round": clock.round, "phase": clock.phase, **more}),
         )
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
@@ -56,12 +66,41 @@ def load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock:
     Raises:
         ValueError: the checkpoint is damaged or of another game.
     """
-    try:
+    with _named(folder):
         return _load(folder, game, average, total)
+
+
+def pieces(folder: Path, processes: int) -> dict[int, int]:
+    """The pieces that batches were computed in, by phase, if by as many processes; else none.
+
+    Raises:
+        ValueError: the checkpoint is damaged.
+    """
+    with _named(folder):
+        saved = _read(folder)
+        same = saved.get("processes") == processes
+        return {int(phase): int(piece) for phase, piece in saved["pieces"].items()} if same else {}
+
+
+def size(game: Game, average: MovingAverage) -> int:
+    """Bytes of a checkpoint's tensors."""
+    tensors = [*_tensors(game).values(), *average.generator.state_dict().values()]
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Name the checkpoint in what goes wrong with it."""
+    try:
+        yield
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{folder} cannot be gone on from ({error}); remove it to go on from the one before"
         ) from None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    return cast(dict[str, Any], json.loads((folder / "state.json").read_text()))
 
 
 def _load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock:
@@ -80,7 +119,7 @@ def _load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock
         groups = player.optimizer.state_dict()["param_groups"]
         player.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     average.generator.load_state_dict(load_generator(folder / "model").state_dict())
-    saved = json.loads((folder / "state.json").read_text())
+    saved = _read(folder)
     return Clock(saved["images"], total, saved["round"], saved["phase"])
 
 

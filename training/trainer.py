@@ -1,12 +1,8 @@
 """The only training loop."""
 
-import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -18,14 +14,17 @@ from training.draws import Draws, derive_seed
 from training.ema import MovingAverage
 from training.feed import Feed, Stretch
 from training.game import Batch, Clock, Game, Player
+from training.memory import release
+from training.play import Table, memory_format
 from training.progress import TrainingProgress
 from training.recipes.recipe import Recipe
+from training.signals import handled
 from training.snapshot import save_grids
 from training.tracking import Tracker
 
 
-class NonFiniteLossError(RuntimeError):
-    """A loss became infinite or NaN: training has stopped, the last checkpoint is from before."""
+class TrainingError(RuntimeError):
+    """Training cannot go on. The message says why, and what to do; the last checkpoint is from before."""
 
 
 class Trainer:
@@ -41,12 +40,13 @@ class Trainer:
         trackers: Sequence[Tracker],
         average: MovingAverage,
         clock: Clock,
+        pieces: dict[int, int],  # samples that this rank computes at once, at most, by phase; without: all
         accelerator: Accelerator,
     ) -> None:
         self.game, self.feed, self.recipe, self.run_folder, self.about = game, feed, recipe, run, about
         self.trackers, self.average, self.clock, self.accelerator = trackers, average, clock, accelerator
-        self.device = accelerator.device
-        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.device, self.layout = accelerator.device, memory_format(recipe)
+        self.table, self.pieces = Table(game, accelerator), pieces
         self.growth = recipe.growth()
         self.sums: dict[str, tuple[Tensor, int]] = {}
         self.asked_to_stop = False
@@ -57,7 +57,7 @@ class Trainer:
         """Train. Returns whether the run is complete (False: it was asked to stop, and saved)."""
         total = self.clock.total
         try:
-            with self.progress, _signals(self.stop):
+            with self.progress, handled(self.stop):
                 if self.clock.images == 0:
                     self.snapshot()
                 while self.clock.images < total and not collective.any_rank(self.asked_to_stop, self.device):
@@ -126,23 +126,31 @@ class Trainer:
         return Stretch(images + part.start, images + part.stop, stage.resolution)
 
     def step(self, player: Player, batch: Batch) -> None:
-        """One move: only the player's own network is differentiated, its gradients are averaged over ranks."""
-        for other in self.game.players:
-            other.network.requires_grad_(other is player)
-        for group in player.optimizer.param_groups:
-            group["lr"] = player.learning_rate(self.clock)
-        player.optimizer.zero_grad()
-        with self.accelerator.autocast():
-            move = player.play(batch, self.clock)
-        move.loss.backward()  # type: ignore[no-untyped-call]
-        collective.average_gradients(player.network.parameters())
-        player.optimizer.step()
-        for name, value in move.scalars.items():
+        """One move."""
+        scalars = self.gradients(player, batch)
+        scalars[f"gradient/{player.name}"] = self.table.step(player, player.learning_rate(self.clock))
+        for name, value in scalars.items():
             total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))
-            self.sums[name] = (total + value.detach().float(), count + 1)
+            self.sums[name] = (total + value, count + 1)
+
+    def gradients(self, player: Player, batch: Batch) -> dict[str, Tensor]:
+        """A move's gradients. Where memory runs out, this rank's part is cut finer from here to the phase's end."""
+        piece = self.pieces.get(batch.stage.phase, len(batch.reals))
+        try:
+            return self.table.gradients(player, batch, self.clock, piece)
+        except torch.OutOfMemoryError as error:
+            if piece == 1 or collective.ranks() > 1:  # other ranks wait where this one has not come to
+                raise TrainingError(
+                    f"memory ran out at {self.clock.images} images with {piece} images at once; "
+                    f"go on with --resume --micro-batch {max(1, piece // 2)}"
+                ) from error
+        self.pieces[batch.stage.phase] = (piece + 1) // 2
+        release(self.device)
+        self.alert("out of memory", f"{piece} images at once were too many; going on with {(piece + 1) // 2}")
+        return self.gradients(player, batch)
 
     def log(self) -> None:
-        """Report the means since the last report. Raises NonFiniteLossError."""
+        """Report the means since the last report. Raises TrainingError."""
         if not self.sums:
             return
         means = torch.stack([total / count for total, count in self.sums.values()])
@@ -150,7 +158,7 @@ class Trainer:
         self.sums = {}
         bad = [name for name, value in values.items() if not torch.isfinite(torch.tensor(value))]
         if bad:
-            raise NonFiniteLossError(
+            raise TrainingError(
                 f"{', '.join(bad)} is not finite after {self.clock.images} images; the last checkpoint is from before. "
                 "Try a lower learning rate, or another seed."
             )
@@ -159,6 +167,12 @@ class Trainer:
         values["img_per_s"] = self.progress.report(values)
         for tracker in self.trackers:
             tracker.scalars(self.clock.images, values)
+
+    def alert(self, title: str, text: str) -> None:
+        """Report what a person should know of now."""
+        self.progress.say(f"{title}: {text}")
+        for tracker in self.trackers:
+            tracker.alert(self.clock.images, title, text)
 
     def snapshot(self) -> None:
         """Write the sample grids."""
@@ -173,27 +187,6 @@ class Trainer:
         self.log()
         if self.accelerator.is_main_process:
             about = {**self.about, "images": self.clock.images}
-            state.save(self.run_folder, self.game, self.average, self.clock, about, self.recipe.keep)
+            more = {"processes": self.accelerator.num_processes, "pieces": self.pieces}
+            state.save(self.run_folder, self.game, self.average, self.clock, about, self.recipe.keep, more)
         self.accelerator.wait_for_everyone()
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM ask for a stop; a second Ctrl-C, a second or more later, interrupts at once.
-
-    Launchers pass on to their processes the Ctrl-C that the terminal has sent to all: that is still the first.
-    """
-    asked: list[float] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
-        asked.append(time.monotonic())
-        if number == signal.SIGINT and asked[-1] - asked[0] >= 1:
-            raise KeyboardInterrupt
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

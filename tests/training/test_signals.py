@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from training import trainer
+from training import signals
 
 
 class Clock:
@@ -21,14 +21,14 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(trainer, "time", clock)
+    monkeypatch.setattr(signals, "time", clock)
     return clock
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_asks_and_does_not_interrupt(clock: Clock, number: signal.Signals) -> None:
     asked: list[str] = []
-    with trainer._signals(lambda: asked.append("stop")):
+    with signals.handled(lambda: asked.append("stop")):
         os.kill(os.getpid(), number)
         clock.now += 0.2
         os.kill(os.getpid(), number)  # the same, passed on by a launcher
@@ -36,7 +36,7 @@ def test_a_signal_asks_and_does_not_interrupt(clock: Clock, number: signal.Signa
 
 
 def test_a_later_second_ctrl_c_interrupts(clock: Clock) -> None:
-    with trainer._signals(lambda: None):
+    with signals.handled(lambda: None):
         os.kill(os.getpid(), signal.SIGINT)
         clock.now += 3
         with pytest.raises(KeyboardInterrupt):
@@ -44,7 +44,7 @@ def test_a_later_second_ctrl_c_interrupts(clock: Clock) -> None:
 
 
 def test_sigterm_never_interrupts(clock: Clock) -> None:
-    with trainer._signals(lambda: None):
+    with signals.handled(lambda: None):
         os.kill(os.getpid(), signal.SIGTERM)
         clock.now += 30
         os.kill(os.getpid(), signal.SIGTERM)
@@ -52,6 +52,6 @@ def test_sigterm_never_interrupts(clock: Clock) -> None:
 
 def test_handlers_are_put_back(clock: Clock) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ZeroDivisionError), trainer._signals(lambda: None):
+    with pytest.raises(ZeroDivisionError), signals.handled(lambda: None):
         raise ZeroDivisionError
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -23,6 +23,7 @@ class Recipe(ABC):
     resolution: int  # side of the largest image, pixels
     kimg: float  # length of the run, thousands of real images shown
     batch: int  # real images per step, over all ranks
+    micro_batch: int = 0  # images that a process computes at once, at most; 0 for as many as fit into memory
     seed: int = 0  # of weights, order, noise
     flip: bool = True  # mirror real images left to right with probability 1/2
     precision: Literal["fp32", "bf16"] = "fp32"  # of matrix products and convolutions; weights stay fp32
@@ -45,8 +46,9 @@ class Recipe(ABC):
         ):
             if not getattr(self, field) > 0:
                 raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, not {self.seed}")
+        for field in ("seed", "micro_batch"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field} must not be negative, not {getattr(self, field)}")
 
     @abstractmethod
     def build(self, data: DataFormat) -> Game:
@@ -57,5 +59,5 @@ class Recipe(ABC):
         return steady(self.resolution, self.batch)
 
 
-# What may differ when a run is resumed: how long it goes on and what it writes, not what it computes on the way.
-MAY_CHANGE = frozenset({"kimg", "log_every", "snapshot_every", "checkpoint_every", "keep"})
+# What may differ when a run is resumed: how long it goes on, how much it computes at once and what it writes.
+MAY_CHANGE = frozenset({"kimg", "micro_batch", "log_every", "snapshot_every", "checkpoint_every", "keep"})
