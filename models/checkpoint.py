@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 from models.atomic import write_bytes, write_text
 from models.generator import Generator
 from models.lapgan import LAPGANGenerator
+from models.modern import ModernGenerator
 from models.msg_gan import MSGGenerator
 from models.progan import ProGANGenerator
 from models.sagan import SAGANGenerator
@@ -20,6 +21,7 @@ ARCHITECTURES: dict[str, type[Generator]] = {
     "progan": ProGANGenerator,
     "sagan": SAGANGenerator,
     "lapgan": LAPGANGenerator,
+    "modern": ModernGenerator,
 }
 
 

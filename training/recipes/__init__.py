@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
-from training.recipes import lapgan, msg_gan, progan, sagan
+from training.recipes import lapgan, modern, msg_gan, progan, sagan
 from training.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "lapgan": lapgan.lapgan,
     "lapgan-cpu": lapgan.lapgan_cpu,
+    "modern": modern.modern,
+    "modern-cpu": modern.modern_cpu,
     "msg-gan": msg_gan.msg_gan,
     "msg-gan-cpu": msg_gan.msg_gan_cpu,
     "progan": progan.progan,

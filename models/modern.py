@@ -1,0 +1,271 @@
+"""A modern baseline, after R3GAN: "The GAN is dead; long live the GAN!" (Huang et al. 2024, arXiv 2501.05441).
+
+Residual networks without normalisation, noise, style or tanh, for relativistic pairing with R1 and R2.
+
+Deviations:
+- a block has two dense 3x3 convolutions instead of a grouped bottleneck, which is several times slower per operation
+  on a CPU; with two layers in a branch, Fixup's initial gain is L^(-1/2) (Zhang et al. 2019, arXiv 1901.09321), with
+  the paper's three L^(-1/4);
+- the generator paints a picture at every resolution (see `refine`), so that it can be streamed;
+- resampling keeps constants at the border too, where the paper's code pads with zeros;
+- both can grow as in ProGAN (see `progan.py`);
+- labels: an embedding of the generator's label is added to the modulation of its basis, and the discriminator projects
+  its features on one (Miyato & Koyama 2018, arXiv 1802.05637) beside the score that knows no label.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.attention import Attention, check_attention
+from models.discriminator import Discriminator, Verdict
+from models.generator import Generator, check_resolution, draw_labels
+from models.layers import leaky, upsample
+
+_GAIN = (2 / 1.04) ** 0.5  # He's gain for a leaky ReLU of slope 0.2
+
+
+def default_widths(resolution: int) -> tuple[int, ...]:
+    """Channels at 4x4, 8x8, ..., resolution: 512 up to 16x16, then halved per level down to 16."""
+    check_resolution(resolution)
+    return tuple(max(16, min(512, 512 * 16 >> level)) for level in range(2, resolution.bit_length()))
+
+
+def _wide(x: Tensor) -> Tensor:
+    """In float32 or wider: pictures and scores are sums of many terms."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def refine(coarse: Tensor, image: Tensor) -> Tensor:
+    """The coarse picture (N, C, r, r) with the detail of an image (N, C, 2r, 2r): (N, C, 2r, 2r).
+
+    The smoothly upsampled picture plus the image, of which each 2x2 block is then moved to the coarse pixel's value. So
+    averaging the finer picture down gives the coarser one, exactly: what is streamed is the final picture seen from
+    afar. Every picture can be painted so, all toRGB layers learn from the final one alone, and the discriminator needs
+    to see no other. A plain sum of upsampled images would leave it open what the coarse ones look like.
+    """
+    fine = F.interpolate(coarse, scale_factor=2, mode="bilinear") + image
+    return fine + upsample(coarse - F.avg_pool2d(fine, 2))
+
+
+def _pointwise(c_in: int, c_out: int) -> nn.Conv2d:
+    """Convolution 1x1 without a bias that keeps the variance."""
+    conv = nn.Conv2d(c_in, c_out, 1, bias=False)
+    nn.init.normal_(conv.weight, std=c_in**-0.5)
+    return conv
+
+
+class _Block(nn.Module):
+    """x + conv3x3(leaky(conv3x3(x) + b)), which is x at first (section 3.3). Shape is kept."""
+
+    def __init__(
+        self,
+        width: int,  # channels
+        depth: int,  # blocks in the network
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        nn.init.normal_(self.conv1.weight, std=_GAIN * (depth * 9 * width) ** -0.5)
+        nn.init.zeros_(cast(Tensor, self.conv1.bias))
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + cast(Tensor, self.conv2(leaky(self.conv1(x))))
+
+
+class _Upsample(nn.Module):
+    """Double by the filter [1, 3, 3, 1] / 4, which is bilinear interpolation. (N, C, H, W) -> (N, C, 2H, 2W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2, mode="bilinear")
+
+
+class _Downsample(nn.Module):
+    """Halve by the filter [1, 3, 3, 1] / 8, as the transpose of `_Upsample`. (N, C, 2H, 2W) -> (N, C, H, W).
+
+    On a CPU, a blur's second derivative takes four times as long as this one's.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, height, width = x.shape
+        coarse = [n, c, height // 2, width // 2]
+        adjoint = torch.ops.aten.upsample_bilinear2d_backward(x, [height, width], coarse, False, 2.0, 2.0)
+        return cast(Tensor, adjoint) / 4
+
+
+def _residual(
+    width: int,  # channels
+    side: int,  # pixels
+    depth: int,  # blocks in the network
+    blocks: int,  # of them at this side
+    attention: Sequence[int],  # sides that end in self-attention
+) -> list[nn.Module]:
+    """What a stage is besides resampling."""
+    layers: list[nn.Module] = [_Block(width, depth) for _ in range(blocks)]
+    return [*layers, Attention(width)] if side in attention else layers
+
+
+def _check(widths: Sequence[int], resolution: int, blocks: int, attention: Sequence[int]) -> None:
+    check_resolution(resolution)
+    levels = resolution.bit_length() - 2
+    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
+        raise ValueError(
+            f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
+            f"got {list(widths)}"
+        )
+    if blocks < 1:
+        raise ValueError(f"blocks must be at least 1, not {blocks}")
+    check_attention(attention, [4 << level for level in range(levels)])
+
+
+class ModernGenerator(Generator):
+    """Generator: N(0, I) and a label's one-hot code -> pictures 4x4 ... as far as it has grown, linear toRGB.
+
+    It is built fully grown.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 256,  # side of the largest picture, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for `default_widths`
+        blocks: int = 2,  # residual blocks per resolution
+        latent_size: int = 64,  # length of the latent vector, a label's entries included
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        attention: Sequence[int] = (),  # resolutions with self-attention
+        class_names: Sequence[str] = (),  # name of each label; empty for none
+    ) -> None:
+        super().__init__()
+        self.widths = tuple(widths) if widths is not None else default_widths(resolution)
+        _check(self.widths, resolution, blocks, attention)
+        if latent_size <= len(class_names):
+            raise ValueError(
+                f"latent_size must be above the number of labels, {len(class_names)}, not {latent_size}"
+            )
+        self.blocks, self.latent_size, self.image_channels = blocks, latent_size, image_channels
+        self.attention, self.class_names = tuple(attention), tuple(class_names)
+        self.noise_size = latent_size - len(class_names)
+        self.basis = nn.Parameter(torch.randn(self.widths[0], 4, 4))
+        self.modulate = nn.Linear(latent_size, self.widths[0], bias=False)
+        nn.init.normal_(self.modulate.weight[:, : self.noise_size], std=self.noise_size**-0.5)
+        nn.init.normal_(self.modulate.weight[:, self.noise_size :])  # an embedding, no less than the noise
+        depth = blocks * len(self.widths)
+        root = _residual(self.widths[0], 4, depth, blocks, attention)
+        self.stages = nn.ModuleList([nn.Sequential(*root)])
+        for level, (coarse, fine) in enumerate(pairwise(self.widths), start=1):
+            layers = _residual(fine, 4 << level, depth, blocks, attention)
+            self.stages.append(nn.Sequential(_pointwise(coarse, fine), _Upsample(), *layers))
+        self.to_rgb = nn.ModuleList(_pointwise(width, image_channels) for width in self.widths)
+        self.growth: Tensor  # current resolution and the weight of its newest level
+        self.register_buffer("growth", torch.tensor([resolution, 1.0]))
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:  # type: ignore[override] # follows the buffer
+        """4, 8, ..., as far as it has grown."""
+        return tuple(4 << level for level in range(int(self.growth[0]).bit_length() - 2))
+
+    def grow(self, resolution: int, blend: float) -> None:
+        """Yield pictures up to side `resolution`, the detail of the newest level with weight `blend`."""
+        assert 4 <= resolution <= 2 << len(self.widths)
+        self.growth[0].fill_(resolution)
+        self.growth[1].fill_(blend)
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """N(0, I), and a label drawn evenly: (count, latent_size)."""
+        noise = torch.randn(count, self.noise_size, generator=rng)
+        if not self.class_names:
+            return noise
+        return torch.cat([noise, draw_labels(count, len(self.class_names), rng)], dim=1)
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield pictures (N, image_channels, r, r) for r = 4, 8, ..., as far as it has grown.
+
+        What enters the first block is linear in z: to scale its noise draws that towards its mean, of the label.
+        """
+        resolution, blend = self.growth.tolist()
+        noise, label = z[:, : self.noise_size], z[:, self.noise_size :]
+        modulation = self.modulate(torch.cat([noise * truncation, label], dim=1))
+        x = self.stages[0](self.basis * modulation[:, :, None, None])
+        picture = _wide(self.to_rgb[0](x))
+        yield picture
+        for stage, to_rgb in zip(list(self.stages)[1:], list(self.to_rgb)[1:], strict=True):
+            if picture.shape[-1] == resolution:
+                return
+            x = stage(x)
+            newest = x.shape[-1] == resolution
+            picture = refine(picture, _wide(to_rgb(x)) * (blend if newest else 1.0))
+            yield picture
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments. How far it has grown is among its buffers."""
+        return {
+            "resolution": 2 << len(self.widths),
+            "widths": list(self.widths),
+            "blocks": self.blocks,
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+            "attention": list(self.attention),
+            "class_names": list(self.class_names),
+        }
+
+
+class ModernDiscriminator(Discriminator):
+    """Discriminator: pictures of the side that it has grown to, and their labels where it knows any -> score.
+
+    It is built fully grown. How far it has grown is told by every batch, so it is not part of its state.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 256,  # side of the largest pictures, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for `default_widths`
+        blocks: int = 2,  # residual blocks per resolution
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        attention: Sequence[int] = (),  # resolutions with self-attention
+        classes: int = 0,  # number of labels; 0 for none
+        smallest: int | None = None,  # side of the pictures that it grows from; None for the full one
+    ) -> None:
+        super().__init__()
+        widths = tuple(widths) if widths is not None else default_widths(resolution)
+        _check(widths, resolution, blocks, attention)
+        self.resolutions, self.blend = (resolution,), 1.0
+        depth, first = blocks * len(widths), widths[0]
+        taken = range((smallest or resolution).bit_length() - 3, len(widths))  # levels of the pictures
+        self.from_rgb = nn.ModuleDict(
+            {str(4 << level): _pointwise(image_channels, widths[level]) for level in taken}
+        )
+        self.stages = nn.ModuleList([nn.Sequential(*_residual(first, 4, depth, blocks, attention))])
+        for level, (coarse, fine) in enumerate(pairwise(widths), start=1):
+            layers = _residual(fine, 4 << level, depth, blocks, attention)
+            self.stages.append(nn.Sequential(*layers, _Downsample(), _pointwise(fine, coarse)))
+        self.basis = nn.Parameter(torch.randn(first, 4, 4) / 4)  # a depthwise 4x4 convolution
+        self.score = nn.Linear(first, 1, bias=False)
+        self.embedding = nn.Embedding(classes, first) if classes else None
+        for layer in (self.score, self.embedding):
+            if layer is not None:
+                nn.init.normal_(layer.weight, std=first**-0.5)
+
+    def grow(self, resolution: int, blend: float) -> None:
+        """Take pictures of side `resolution`, their newest level with weight `blend` against the one before."""
+        assert str(resolution) in self.from_rgb
+        self.resolutions, self.blend = (resolution,), blend
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
+        """Judge pictures, given at the current resolution: [(N, C, r, r)] -> score (N,)."""
+        (image,) = images
+        side = image.shape[-1]
+        x = self.from_rgb[str(side)](image)
+        for stage in reversed(self.stages[: side.bit_length() - 2]):
+            x = stage(x)
+            if x.shape[-1] == side // 2 and self.blend < 1:
+                x = torch.lerp(self.from_rgb[str(side // 2)](F.avg_pool2d(image, 2)), x, self.blend)
+        with torch.autocast(x.device.type, enabled=False):
+            features = (_wide(x) * self.basis).sum((2, 3))  # (N, C)
+            score = self.score(features).flatten()
+            if self.embedding is not None:
+                score = score + (self.embedding(labels) * features).sum(1)
+        return Verdict(score)

@@ -1,0 +1,120 @@
+"""A modern baseline, after R3GAN (Huang et al. 2024, arXiv 2501.05441); networks in `models/modern.py`.
+
+Relativistic pairing with R1 and R2 on every batch; step size and gamma fall along a cosine. `modern` has the paper's
+settings for FFHQ-256.
+
+Deviations: those of the networks; Adam's second beta is 0.99 from the beginning, not 0.9 at first; no augmentation
+besides mirroring. Where the pictures grow, gamma follows the cube of their side, as the paper's does from one data set
+to another (2 at 64, 150 at 256).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from models.generator import check_resolution
+from models.modern import ModernDiscriminator, ModernGenerator, default_widths
+from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.game import Clock, Game
+from training.growth import Growth, progressive, steady
+from training.objectives import OBJECTIVES
+from training.recipes.recipe import DataFormat, Recipe
+from training.schedules import cosine
+
+
+@dataclass(frozen=True)
+class ModernRecipe(Recipe):
+    """A residual GAN without normalisation, of full size from the start or grown."""
+
+    widths: tuple[
+        int, ...
+    ] = ()  # channels at 4x4, 8x8, ...; empty for 512 up to 16x16, then halved down to 16
+    blocks: int = 2  # residual blocks per resolution
+    latent_size: int = 64  # length of the latent vector, a label's entries not included
+    attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
+    conditional: bool = True  # learn the labels of data that have them
+    lr: float = 0.0002  # Adam's step size, both networks
+    lr_end: float = 0.00005  # its value at the end, reached along a cosine
+    r1: float = 150.0  # gamma of R1 + R2 at the full size
+    r1_end: float = 15.0  # its value at the end, reached along a cosine
+    penalty_every: int = 1  # rounds between two computations of R1 + R2
+    grow_from: int = 0  # side that training begins at, pixels; 0 for the full one
+    hold: float = 0.0  # how long a size is held before the next fades in, thousands of images
+    fade: float = 0.0  # how long the next takes to fade in, thousands of images
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sides = self._sides()
+        if self.grow_from and self.grow_from not in sides:
+            raise ValueError(f"grow_from must be one of {sides}, or 0 for no growth, not {self.grow_from}")
+        for name in ("hold", "fade", "r1", "r1_end"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+
+    def _sides(self) -> list[int]:
+        """Sides of the pictures, from 4 up."""
+        check_resolution(self.resolution)
+        return [4 << level for level in range(self.resolution.bit_length() - 2)]
+
+    def growth(self) -> Growth:
+        """One size, or each from `grow_from` on."""
+        if self.grow_from == 0:
+            return steady(self.resolution, self.batch)
+        sides = [side for side in self._sides() if side >= self.grow_from]
+        return progressive(sides, [self.batch] * len(sides), self.hold * 1000, self.fade * 1000)
+
+    def gamma(self, clock: Clock) -> float:
+        """Weight of R1 + R2."""
+        share = self.growth().at(clock.images).resolution / self.resolution
+        return cosine(clock, self.r1, self.r1_end) * share**3
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        names = data.class_names if self.conditional else ()
+        widths = self.widths or default_widths(self.resolution)
+        common = (self.resolution, widths, self.blocks)
+        generator = ModernGenerator(
+            *common, self.latent_size + len(names), data.channels, self.attention, names
+        )
+        start = self.growth().at(0)
+        generator.grow(start.resolution, start.blend)
+        discriminator = ModernDiscriminator(
+            *common, data.channels, self.attention, len(names), start.resolution
+        )
+        adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
+        rate = partial(cosine, start=self.lr, end=self.lr_end)
+        penalties = Penalties(self.gamma, self.gamma, self.penalty_every, gradient=0.0, drift=0.0)
+        objective = OBJECTIVES["rp-gan"]
+        return duel(
+            Discriminate(
+                "d", discriminator, adam(discriminator.parameters()), rate, generator, objective, penalties
+            ),
+            Generate("g", generator, adam(generator.parameters()), rate, discriminator, objective),
+        )
+
+
+def modern() -> ModernRecipe:
+    """256x256, for GPUs: 33 M parameters each."""
+    return ModernRecipe(
+        resolution=256, kimg=10_000, batch=128, precision="bf16", channels_last=True, ema_half_life=200
+    )
+
+
+def modern_cpu() -> ModernRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last."""
+    return ModernRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        precision="bf16",
+        channels_last=True,
+        ema_half_life=5,
+        widths=(128, 128, 96, 48, 24),
+        blocks=1,
+        lr=0.0003,
+        lr_end=0.00003,
+        r1=2.0,
+        r1_end=0.3,
+        penalty_every=4,
+    )
