@@ -58,7 +58,7 @@ class EqualizedUpConv2d(EqualizedConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsample and convolve x."""
-        taps = _window_sums(self.weight * self.scale)  # (c_out, c_in, 4, 4)
+        taps = window_sums(self.weight * self.scale)  # (c_out, c_in, 4, 4)
         return F.conv_transpose2d(x, taps.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
 
 
@@ -79,10 +79,10 @@ class EqualizedDownConv2d(EqualizedConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and pool x."""
-        return F.conv2d(x, _window_sums(self.weight * (self.scale / 4)), self.bias, stride=2, padding=1)
+        return F.conv2d(x, window_sums(self.weight * (self.scale / 4)), self.bias, stride=2, padding=1)
 
 
-def _window_sums(kernel: Tensor) -> Tensor:
+def window_sums(kernel: Tensor) -> Tensor:
     """Sum of a kernel's four shifts by up to one pixel: (c_out, c_in, k, k) -> (c_out, c_in, k + 1, k + 1)."""
     wide = F.pad(kernel, (1, 1, 1, 1))
     return wide[..., 1:, 1:] + wide[..., :-1, 1:] + wide[..., 1:, :-1] + wide[..., :-1, :-1]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers import GroupStdDev, MinibatchStdDev, PerSample
+from models.normalization import BatchNorm, standardize, standardize_by
 
 _alone = False
 
@@ -30,13 +31,28 @@ def alone() -> Iterator[None]:
         _alone = False
 
 
+class LostRankError(RuntimeError):
+    """Another process of the run does not answer. The message says what to do."""
+
+
+def _reduce(x: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> None:
+    """Combine x over the ranks, in place."""
+    try:
+        dist.all_reduce(x, operation)
+    except RuntimeError as error:
+        raise LostRankError(
+            "another process of the run has ended, or cannot be reached; its own output says why. "
+            f"Go on from the newest checkpoint with --resume ({str(error).splitlines()[0]})"
+        ) from error
+
+
 class _Sum(torch.autograd.Function):
     """Sum over ranks. It is its own adjoint, so it can be differentiated any number of times."""
 
     @staticmethod
     def forward(_ctx: Any, x: Tensor) -> Tensor:
         total = x.detach().clone()
-        dist.all_reduce(total)
+        _reduce(total)
         return total
 
     @staticmethod
@@ -67,6 +83,11 @@ def over_global_batch(function: PerSample, x: Tensor) -> Tensor:
     return function(cast(Tensor, _Sum.apply(apart.contiguous())))[before : before + size]
 
 
+def standardize_globally(x: Tensor) -> Tensor:
+    """Batch norm's `standardize` over the global batch."""
+    return standardize(x) if ranks() == 1 else standardize_by(x, global_batch_mean)
+
+
 def use_global_batch(network: nn.Module) -> None:
     """Make the batch statistics of the network's layers those of the global batch."""
     for module in network.modules():
@@ -74,6 +95,8 @@ def use_global_batch(network: nn.Module) -> None:
             module.batch_mean = global_batch_mean
         elif isinstance(module, GroupStdDev):
             module.over_batch = over_global_batch
+        elif isinstance(module, BatchNorm):
+            module.standardize = standardize_globally
 
 
 @torch.no_grad()
@@ -87,7 +110,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
+    _reduce(flat)
     flat /= ranks()
     for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
@@ -98,7 +121,7 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     if ranks() == 1:
         return flag
     value = torch.tensor(float(flag), device=device)
-    dist.all_reduce(value)
+    _reduce(value)
     return bool(value.item())
 
 
@@ -107,5 +130,5 @@ def least(value: float, device: torch.device) -> float:
     if ranks() == 1:
         return value
     shared = torch.tensor(value, device=device, dtype=torch.float64)
-    dist.all_reduce(shared, dist.ReduceOp.MIN)
+    _reduce(shared, dist.ReduceOp.MIN)
     return shared.item()

@@ -40,16 +40,38 @@ def _rp_gan(real: list[float], fake: list[float]) -> Numbers:
     return value, [-p for p in pull], pull
 
 
+def _non_saturating_d(real: list[float], fake: list[float]) -> Numbers:
+    """mean log(1 + exp(-r)) + mean log(1 + exp(f))."""
+    value = (
+        sum(math.log(1 + math.exp(-r)) for r in real) / N + sum(math.log(1 + math.exp(f)) for f in fake) / N
+    )
+    return value, [-_sigmoid(-r) / N for r in real], [_sigmoid(f) / N for f in fake]
+
+
+def _hinge(real: list[float], fake: list[float]) -> Numbers:
+    """mean relu(1 - r) + mean relu(1 + f)."""
+    value = sum(max(0.0, 1 - r) for r in real) / N + sum(max(0.0, 1 + f) for f in fake) / N
+    return value, [-float(r < 1) / N for r in real], [float(f > -1) / N for f in fake]
+
+
 def _swapped(loss: Callable[[list[float], list[float]], Numbers]) -> Numbers:
     value, by_fake, by_real = loss(FAKE, REAL)
     return value, by_real, by_fake
 
 
 EXPECTED: dict[tuple[str, str], Numbers] = {
+    ("hinge", "d"): _hinge(REAL, FAKE),
+    ("hinge", "g"): (-F, [0.0] * N, [-1 / N] * N),
     ("ra-hinge", "d"): _ra_hinge(REAL, FAKE),
     ("ra-hinge", "g"): _swapped(_ra_hinge),
     ("rp-gan", "d"): _rp_gan(REAL, FAKE),
     ("rp-gan", "g"): _swapped(_rp_gan),
+    ("non-saturating", "d"): _non_saturating_d(REAL, FAKE),
+    ("non-saturating", "g"): (
+        sum(math.log(1 + math.exp(-f)) for f in FAKE) / N,
+        [0.0] * N,
+        [-_sigmoid(-f) / N for f in FAKE],
+    ),
     ("wgan", "d"): (F - R, [-1 / N] * N, [1 / N] * N),
     ("wgan", "g"): (-F, [0.0] * N, [-1 / N] * N),
 }
@@ -77,11 +99,18 @@ def test_value_and_gradient(name: str, side: str) -> None:
     assert gradients[1].tolist() == pytest.approx(by_fake)
 
 
-def test_the_hinge_is_reached_on_both_sides() -> None:
-    """The logits above are of use: the relativistic hinge is flat for some and not for others."""
-    _, by_real, by_fake = EXPECTED["ra-hinge", "d"]
+@pytest.mark.parametrize("name", ["hinge", "ra-hinge"])
+def test_the_hinge_is_reached_on_both_sides(name: str) -> None:
+    """The logits above are of use: the hinges are flat for some and not for others."""
+    _, by_real, by_fake = EXPECTED[name, "d"]
     assert len(set(by_real)) == 2
     assert len(set(by_fake)) == 2
+
+
+def test_value_of_the_hinge_at_logits_of_zero() -> None:
+    zero = torch.zeros(5)
+    assert _loss("hinge", "d", zero, zero).item() == 2
+    assert _loss("hinge", "g", zero, zero).item() == 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("ra-hinge", 2.0), ("rp-gan", math.log(2)), ("wgan", 0.0)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from training.objectives import relativistic, wasserstein
+from training.objectives import hinge, relativistic, wasserstein
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -22,6 +22,7 @@ class Objective:
 
 
 OBJECTIVES = {
+    "hinge": Objective(hinge.hinge_d, hinge.hinge_g),
     "ra-hinge": Objective(relativistic.ra_hinge_d, relativistic.ra_hinge_g),
     "rp-gan": Objective(relativistic.rp_gan_d, relativistic.rp_gan_g),
     "wgan": Objective(wasserstein.wgan_d, wasserstein.wgan_g),

@@ -1,0 +1,286 @@
+"""Self-Attention Generative Adversarial Networks (Zhang et al. 2019, arXiv 1805.08318).
+
+The networks are those of the authors' code at 128x128: residual blocks under spectral norm in both, attention at 32x32
+(see `attention.py`); with labels, conditional batch norm in the generator and a projection on the label in the
+discriminator (Miyato & Koyama 2018, arXiv 1802.05637).
+
+Deviations: at other sizes the widths double from 64 at the finest features down to 1024. Convolutions before a batch
+norm have no bias, which the norm would take away. A 1x1 convolution goes before upsampling and after pooling, which
+is the same function. Power iterations and batch norm's statistics: see `normalization.py`. The paper's
+generator yields one picture; ours shows its coarser features too, by 1x1 layers that are fitted to its finished
+pictures by least squares and take no part in training.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.attention import Attention, check_attention
+from models.discriminator import Discriminator, Verdict
+from models.generator import Generator, check_resolution, draw_labels
+from models.layers import upsample
+from models.normalization import (
+    BatchNorm,
+    SpectralConv2d,
+    SpectralDownConv2d,
+    SpectralLinear,
+    SpectralUpConv2d,
+    iterate_power,
+    measure_statistics,
+)
+
+
+def paper_widths(resolution: int) -> tuple[int, ...]:
+    """Channels at 4x4, 8x8, ..., resolution: 64 at the last, doubled per level below up to 1024."""
+    check_resolution(resolution)
+    return tuple(min(1024, 64 * resolution >> level) for level in range(2, resolution.bit_length()))
+
+
+def _check(resolution: int, widths: Sequence[int], attention: Sequence[int]) -> None:
+    check_resolution(resolution)
+    levels = resolution.bit_length() - 2
+    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
+        raise ValueError(
+            f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
+            f"got {list(widths)}"
+        )
+    check_attention(attention, [4 << level for level in range(levels - 1)])
+
+
+def _attention(width: int, wanted: bool) -> nn.Module:
+    """Attention under spectral norm where it is wanted."""
+    return (
+        Attention(width, pointwise=lambda a, b: SpectralConv2d(a, b, 1, bias=False))
+        if wanted
+        else nn.Identity()
+    )
+
+
+class _GeneratorBlock(nn.Module):
+    """Residual: (batch norm, ReLU, conv3x3) twice, nearest up x2. (N, c_in, r, r) -> (N, c_out, 2r, 2r)."""
+
+    def __init__(self, c_in: int, c_out: int, classes: int) -> None:
+        super().__init__()
+        self.norm1 = BatchNorm(c_in, classes)
+        self.conv1 = SpectralUpConv2d(c_in, c_out, bias=False)
+        self.norm2 = BatchNorm(c_out, classes)
+        self.conv2 = SpectralConv2d(c_out, c_out, 3, bias=False)
+        self.skip = SpectralConv2d(c_in, c_out, 1, bias=False)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        h = self.conv1(F.relu(self.norm1(x, label)))
+        h = self.conv2(F.relu(self.norm2(h, label)))
+        return cast(Tensor, h + upsample(self.skip(x)))
+
+
+class _Preview(nn.Module):
+    """What features would look like in the finished picture: their best linear map to it, pixel by pixel.
+
+    (N, c_in, r, r) -> (N, image_channels, r, r). Its weights are fitted, not trained, hence buffers.
+    """
+
+    def __init__(self, c_in: int, image_channels: int) -> None:
+        super().__init__()
+        self.weight: Tensor
+        self.bias: Tensor
+        self.register_buffer("weight", torch.zeros(image_channels, c_in, 1, 1))
+        self.register_buffer("bias", torch.zeros(image_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias)
+
+    def moments(self, x: Tensor, picture: Tensor) -> Tensor:
+        """Products of the features and 1 with themselves and the picture: (c_in + 1, c_in + 1 + image_channels).
+
+        `picture`: (N, image_channels, R, R), R a multiple of r.
+        """
+        target = F.avg_pool2d(picture, picture.shape[-1] // x.shape[-1])
+        columns = torch.cat([x, torch.ones_like(x[:, :1]), target], dim=1).double().transpose(0, 1).flatten(1)
+        return columns[: x.shape[1] + 1] @ columns.T / columns.shape[1]
+
+    def fit(self, moments: Tensor) -> None:
+        """Solve the normal equations, with a little ridge for features that say the same."""
+        size = len(moments)
+        ridge = 1e-5 * moments.diagonal().mean() * torch.eye(size, device=moments.device, dtype=moments.dtype)
+        weight = torch.linalg.solve(
+            moments[:, :size] + ridge, moments[:, size:]
+        ).T  # (image_channels, c_in + 1)
+        self.weight.copy_(weight[:, :-1, None, None])
+        self.bias.copy_(weight[:, -1])
+
+
+class SAGANGenerator(Generator):
+    """Generator of SAGAN: z ~ N(0, I) and a label, if there are any -> one image; coarser ones to look at."""
+
+    def __init__(
+        self,
+        resolution: int = 128,  # side of the image, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
+        noise_size: int = 128,  # length of z without the label
+        class_names: Sequence[str] = (),  # name of each label; empty for no labels
+        attention: Sequence[int] = (32,),  # sides of the features that have it, pixels
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+    ) -> None:
+        super().__init__()
+        self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check(resolution, self.widths, attention)
+        self.noise_size, self.class_names = noise_size, tuple(class_names)
+        self.latent_size, self.image_channels = noise_size + len(self.class_names), image_channels
+        self.resolutions = tuple(4 << level for level in range(len(self.widths)))
+        self.dense = SpectralLinear(noise_size, self.widths[0] * 16)
+        classes = len(self.class_names) or 1
+        self.attention = tuple(attention)
+        self.attentions = nn.ModuleList(
+            _attention(width, side in attention)
+            for side, width in zip(self.resolutions, self.widths, strict=True)
+        )
+        self.blocks = nn.ModuleList(
+            _GeneratorBlock(a, b, classes) for a, b in zip(self.widths, self.widths[1:], strict=False)
+        )
+        self.previews = nn.ModuleList(_Preview(width, image_channels) for width in self.widths[:-1])
+        self.norm = BatchNorm(self.widths[-1])
+        self.conv = SpectralConv2d(self.widths[-1], image_channels, 3)
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """N(0, I), then a label: (count, latent_size)."""
+        noise = torch.randn(count, self.noise_size, generator=rng)
+        classes = len(self.class_names)
+        return torch.cat([noise, draw_labels(count, classes, rng)], dim=1) if classes else noise
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield images (N, image_channels, r, r) for r = 4, 8, ..., resolution. Truncation makes the noise smaller."""
+        features = self._features(z, truncation)
+        for preview, x in zip(self.previews, features, strict=False):
+            yield preview(x)
+        yield self._paint(next(features))
+
+    def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """The features (N, C, r, r) at each resolution r, coarse to fine."""
+        label = z[:, self.noise_size :] if self.class_names else z.new_ones(len(z), 1)
+        x = self.dense(z[:, : self.noise_size] * truncation).view(z.shape[0], -1, 4, 4)
+        yield (x := self.attentions[0](x))
+        for block, attention in zip(self.blocks, list(self.attentions)[1:], strict=True):
+            yield (x := attention(block(x, label)))
+
+    def _paint(self, x: Tensor) -> Tensor:
+        """The image, of the finest features."""
+        return torch.tanh(self.conv(F.relu(self.norm(x, x.new_ones(len(x), 1)))))
+
+    @torch.no_grad()
+    def find_center(self) -> None:
+        """Measure what depends on the weights: singular values, batch norm's statistics, the coarse pictures' layers.
+
+        From 256 fixed draws of the prior, in evaluation mode.
+        """
+        rng = torch.Generator().manual_seed(0)
+        batches = [self.prior(64, rng).to(self.conv.weight.device) for _ in range(4)]
+        iterate_power(self, 10)
+        measure_statistics(self, batches)
+        previews = [cast(_Preview, preview) for preview in self.previews]
+        found = []  # per batch and resolution
+        for z in batches:
+            *features, finest = self._features(z)
+            picture = self._paint(finest)
+            found.append([p.moments(x, picture) for p, x in zip(previews, features, strict=True)])
+        for preview, moments in zip(previews, zip(*found, strict=True), strict=True):
+            preview.fit(torch.stack(moments).mean(0))
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "resolution": self.resolutions[-1],
+            "widths": list(self.widths),
+            "noise_size": self.noise_size,
+            "class_names": list(self.class_names),
+            "attention": list(self.attention),
+            "image_channels": self.image_channels,
+        }
+
+
+class _FirstBlock(nn.Module):
+    """Residual on a picture: conv3x3, ReLU, conv3x3, average pool 2. (N, c_in, r, r) -> (N, c_out, r/2, r/2)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = SpectralConv2d(c_in, c_out, 3)
+        self.conv2 = SpectralDownConv2d(c_out, c_out)
+        self.skip = SpectralConv2d(c_in, c_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(F.relu(self.conv1(x)))
+        return cast(Tensor, h + self.skip(F.avg_pool2d(x, 2)))
+
+
+class _DownBlock(nn.Module):
+    """Residual: (ReLU, conv3x3) twice, average pool 2. (N, c_in, r, r) -> (N, c_out, r/2, r/2)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = SpectralConv2d(c_in, c_out, 3)
+        self.conv2 = SpectralDownConv2d(c_out, c_out)
+        self.skip = SpectralConv2d(c_in, c_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(F.relu(self.conv1(F.relu(x))))
+        return cast(Tensor, h + self.skip(F.avg_pool2d(x, 2)))
+
+
+class _LastBlock(nn.Module):
+    """Residual: (ReLU, conv3x3) twice at one size. (N, c_in, r, r) -> (N, c_out, r, r)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = SpectralConv2d(c_in, c_out, 3)
+        self.conv2 = SpectralConv2d(c_out, c_out, 3)
+        self.skip = SpectralConv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.conv2(F.relu(self.conv1(F.relu(x)))) + self.skip(x))
+
+
+class SAGANDiscriminator(Discriminator):
+    """Discriminator of SAGAN: one image, and its label, if there are any -> score."""
+
+    def __init__(
+        self,
+        resolution: int = 128,  # side of the image, pixels
+        widths: Sequence[int]
+        | None = None,  # channels after the blocks at 4x4, 8x8, ...; None for the paper's
+        classes: int = 0,  # number of labels
+        attention: Sequence[int] = (32,),  # sides of the features that have it, pixels
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+    ) -> None:
+        super().__init__()
+        widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check(resolution, widths, attention)
+        self.resolutions = (resolution,)
+        self.classes = classes
+        self.first = _FirstBlock(image_channels, widths[-1])
+        blocks: list[nn.Module] = []
+        for level in reversed(
+            range(len(widths) - 1)
+        ):  # features of side 4 << level, widths[level + 1] channels
+            blocks.append(_attention(widths[level + 1], 4 << level in attention))
+            block = _DownBlock if level > 0 else _LastBlock
+            blocks.append(block(widths[level + 1], widths[level]))
+        self.blocks = nn.Sequential(*blocks)
+        self.score = SpectralLinear(widths[0], 1)
+        self.embed = SpectralLinear(classes, widths[0], bias=False) if classes else None
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
+        """Judge the images [(N, C, resolution, resolution)] by their labels: score (N,).
+
+        Raises:
+            ValueError: it judges by labels, and there are none.
+        """
+        h = F.relu(self.blocks(self.first(images[-1]))).sum((2, 3))  # (N, widths[0])
+        score = self.score(h).flatten()
+        if self.embed is None:
+            return Verdict(score)
+        if labels is None:
+            raise ValueError(f"the discriminator knows {self.classes} classes: give it the pictures' labels")
+        embedded = self.embed(F.one_hot(labels, self.classes).to(h))  # (N, widths[0])
+        return Verdict(score + (embedded * h).sum(1))

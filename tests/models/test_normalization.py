@@ -1,0 +1,247 @@
+"""Spectral norm against the singular values; batch norm against its closed form."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.layers import local_mean, upsample
+from models.normalization import (
+    BatchNorm,
+    SpectralConv2d,
+    SpectralDownConv2d,
+    SpectralLinear,
+    SpectralUpConv2d,
+    iterate_power,
+    measure_statistics,
+    standardize,
+    standardize_by,
+)
+
+SpectralLayer = SpectralConv2d | SpectralLinear
+LAYERS: dict[str, Callable[[], SpectralLayer]] = {
+    "conv": partial(SpectralConv2d, 5, 7, 3),
+    "up": partial(SpectralUpConv2d, 5, 7),
+    "down": partial(SpectralDownConv2d, 5, 7),
+    "linear": partial(SpectralLinear, 11, 6),
+}
+
+
+def _layer(name: str) -> SpectralLayer:
+    torch.manual_seed(0)
+    layer = LAYERS[name]()
+    assert layer.bias is not None
+    with torch.no_grad():
+        layer.bias.normal_()
+    return layer
+
+
+def _gain(layer: SpectralLayer) -> float:
+    """Largest singular value of the weight that the layer works with."""
+    return torch.linalg.matrix_norm(layer.normalized().flatten(1), 2).item()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_largest_singular_value_becomes_one(name: str) -> None:
+    layer = _layer(name)
+    assert _gain(layer) == pytest.approx(1, abs=0.05)
+    with torch.no_grad():
+        layer.weight.mul_(5).add_(torch.randn_like(layer.weight))
+    assert abs(_gain(layer) - 1) > 0.02  # the singular vectors are of the old weight
+    layer.iterate(200)
+    assert _gain(layer) == pytest.approx(1, abs=1e-4)
+
+
+def test_one_iteration_is_one_product_with_each_side() -> None:
+    layer = _layer("conv")
+    matrix, left = layer.weight.detach().flatten(1), layer.left.clone()
+    iterate_power(nn.Sequential(nn.ReLU(), layer))
+    right = matrix.T @ left
+    torch.testing.assert_close(layer.right, right / right.norm())
+    torch.testing.assert_close(layer.left, matrix @ right / (matrix @ right).norm())
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_no_pass_changes_anything(name: str) -> None:
+    layer = _layer(name).train()
+    before = copy.deepcopy(layer.state_dict())
+    x = torch.randn(2, 11) if name == "linear" else torch.randn(2, 5, 4, 4)
+    layer(x).sum().backward()
+    layer(x)
+    assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
+    assert {"left", "right"} <= before.keys()  # state, so saved
+
+
+def test_the_layers_work_with_the_weight_over_sigma() -> None:
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64)
+    for name, expected in (
+        ("conv", lambda w, b: F.conv2d(x, w, b, padding=1)),
+        ("up", lambda w, b: F.conv2d(upsample(x), w, b, padding=1)),
+        ("down", lambda w, b: F.avg_pool2d(F.conv2d(x, w, b, padding=1), 2)),
+    ):
+        layer = _layer(name).double()
+        sigma = layer.left @ layer.weight.flatten(1) @ layer.right
+        torch.testing.assert_close(layer(x), expected(layer.weight / sigma, layer.bias))
+    linear = _layer("linear").double()
+    y = torch.randn(3, 11, dtype=torch.float64)
+    torch.testing.assert_close(linear(y), y @ linear.normalized().T + linear.bias)
+
+
+def test_the_gradient_flows_through_sigma() -> None:
+    """W / sigma does not change when W is scaled, so the gradient is orthogonal to W."""
+    layer = _layer("linear").double()
+    layer(torch.randn(3, 11, dtype=torch.float64)).square().sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.norm() > 0.1
+    assert (layer.weight.grad * layer.weight).sum().item() == pytest.approx(0, abs=1e-10)
+
+
+def test_sigma_is_of_float32_under_bf16() -> None:
+    layer = _layer("conv")
+    expected = layer.normalized()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer.normalized(), expected)
+        assert layer(torch.randn(2, 5, 4, 4)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_spectral_layers_are_twice_differentiable(name: str) -> None:
+    layer = _layer(name).double()
+    x = torch.randn(2, 11) if name == "linear" else torch.randn(1, 5, 2, 2)
+    x = x.double().requires_grad_()
+
+    def run(x: Tensor, *_: Tensor) -> Tensor:
+        return torch.tanh(layer(x))
+
+    assert torch.autograd.gradcheck(run, (x, *layer.parameters()), fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, (x, *layer.parameters()), fast_mode=True)
+
+
+def _opened(classes: int = 3) -> BatchNorm:
+    torch.manual_seed(0)
+    norm = BatchNorm(5, classes)
+    with torch.no_grad():
+        norm.scale.normal_()
+        norm.shift.normal_()
+    return norm
+
+
+def test_batch_norm_in_closed_form() -> None:
+    norm = _opened()
+    x = torch.randn(4, 5, 3, 3) * 2 + 1
+    classes = torch.tensor([2, 0, 0, 1])
+    mean, variance = x.mean((0, 2, 3)), x.transpose(0, 1).flatten(1).var(1, correction=0)
+    standard = (x - mean.view(-1, 1, 1)) / (variance.view(-1, 1, 1) + 1e-5).sqrt()
+    y = norm(x, F.one_hot(classes, 3).float())
+    for n, c in enumerate(classes):
+        expected = standard[n] * norm.scale[c].view(-1, 1, 1) + norm.shift[c].view(-1, 1, 1)
+        torch.testing.assert_close(y[n], expected)
+
+
+def test_another_label_another_picture() -> None:
+    norm, x = _opened(), torch.randn(2, 5, 3, 3)
+    one, other = (norm(x, F.one_hot(torch.tensor(labels), 3).float()) for labels in ([0, 1], [0, 2]))
+    assert torch.equal(one[0], other[0])
+    assert not torch.allclose(one[1], other[1])
+
+
+def test_only_the_classes_of_the_batch_receive_a_gradient() -> None:
+    norm = _opened()
+    norm(torch.randn(2, 5, 3, 3), F.one_hot(torch.tensor([0, 2]), 3).float()).square().sum().backward()
+    for parameter in (norm.scale, norm.shift):
+        assert parameter.grad is not None
+        assert parameter.grad.ne(0).any(1).tolist() == [True, False, True]
+
+
+def test_training_changes_no_statistics() -> None:
+    norm = _opened(1)
+    norm(torch.randn(4, 5, 3, 3) + 7, torch.ones(4, 1))
+    assert norm.mean.eq(0).all()
+    assert norm.variance.eq(1).all()
+
+
+def test_both_ways_to_standardise_agree_and_so_do_their_gradients() -> None:
+    torch.manual_seed(0)
+    results = []
+    for way in (standardize, lambda x: standardize_by(x, local_mean)):
+        torch.manual_seed(1)
+        x = (torch.randn(4, 5, 3, 3, dtype=torch.float64) * 3 + 2).requires_grad_()
+        y = way(x)
+        results.append((y, *torch.autograd.grad((y * torch.randn_like(y)).sum(), x)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_standardising_reaches_beyond_the_own_part_of_a_batch() -> None:
+    x = torch.randn(6, 5, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rest = x[3:]
+    apart = rest - x.mean((0, 2, 3), keepdim=True)
+    seen = iter(part.mean((2, 3), keepdim=True) for part in (rest, apart.square()))
+    part = standardize_by(x[:3], lambda own: torch.cat([own, next(seen)]).mean(0, keepdim=True))
+    torch.testing.assert_close(part, standardize(x)[:3])
+    assert not torch.allclose(standardize(x[:3]), part)
+
+
+def test_batch_norm_is_twice_differentiable() -> None:
+    torch.manual_seed(0)
+    norm = _opened(2).double()
+    x = torch.randn(3, 5, 2, 2, dtype=torch.float64, requires_grad=True)
+    label = F.one_hot(torch.tensor([0, 1, 1]), 2).double()
+
+    def run(x: Tensor, *_: Tensor) -> Tensor:
+        return norm(x, label)  # type: ignore[no-any-return]
+
+    for way in (standardize, partial(standardize_by, batch_mean=local_mean)):
+        norm.standardize = way
+        assert torch.autograd.gradcheck(run, (x, *norm.parameters()), fast_mode=True)
+        assert torch.autograd.gradgradcheck(run, (x, *norm.parameters()), fast_mode=True)
+
+
+def test_bf16_keeps_its_precision_and_its_type() -> None:
+    norm, label = _opened(1), torch.ones(16, 1)
+    x = (torch.randn(16, 5, 4, 4, generator=torch.Generator().manual_seed(0)) + 4).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        y, z = norm(x, label), standardize_by(x, local_mean)
+    assert (y.dtype, z.dtype) == (torch.bfloat16, torch.bfloat16)
+    torch.testing.assert_close(y.float(), norm(x.float(), label), rtol=0.02, atol=0.05)
+    torch.testing.assert_close(z.float(), standardize(x.float()), rtol=0.02, atol=0.02)
+
+
+class _Two(nn.Module):
+    """Two batch norms, the second after something that is not linear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = BatchNorm(5), BatchNorm(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        label = x.new_ones(len(x), 1)
+        return self.second(F.relu(self.first(x, label)) * 3 + 1, label)  # type: ignore[no-any-return]
+
+
+def test_measured_on_one_batch_evaluation_does_what_training_did() -> None:
+    torch.manual_seed(0)
+    network, x = _Two(), torch.randn(8, 5, 3, 3) * 4 - 2
+    trained = network(x)
+    network.eval()
+    assert not torch.allclose(network(x), trained)
+    measure_statistics(network, [x])
+    torch.testing.assert_close(network(x), trained)
+    torch.testing.assert_close(torch.cat([network(x[:3]), network(x[3:])]), trained)  # each by itself
+
+
+def test_measured_statistics_are_means_over_batches() -> None:
+    torch.manual_seed(0)
+    network, batches = _Two().eval(), [torch.randn(8, 5, 3, 3) * s + s for s in (1, 2, 5)]
+    measure_statistics(network, batches)
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
+    variances = torch.stack([batch.var((0, 2, 3), correction=0) for batch in batches]).mean(0)
+    torch.testing.assert_close(network.first.mean, means)
+    torch.testing.assert_close(network.first.variance, variances)
+    again = copy.deepcopy(network.state_dict())
+    measure_statistics(network, batches)
+    assert all(torch.equal(value, again[key]) for key, value in network.state_dict().items())

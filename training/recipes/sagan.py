@@ -1,0 +1,85 @@
+"""SAGAN (Zhang et al. 2019, arXiv 1805.08318); networks in `models/sagan.py`.
+
+`sagan` has the settings of the paper at 128x128: hinge losses, step sizes 0.0001 and 0.0004 (TTUR), Adam's betas 0 and
+0.9, batch 256, a million steps. With data that have labels both networks are conditional.
+
+Deviations: pictures are of a moving average of the weights, of half-life as at 0.999 per step; the paper has none.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.normalization import iterate_power
+from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
+from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.game import Game
+from training.objectives import OBJECTIVES
+from training.recipes.recipe import DataFormat, Recipe
+from training.schedules import cosine
+
+
+@dataclass(frozen=True)
+class SAGANRecipe(Recipe):
+    """SAGAN: one size, attention, spectral norm."""
+
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
+    noise_size: int = 128  # length of the latent vector, a label's entries not included
+    attention: tuple[int, ...] = (32,)  # sides of the features that have it, pixels
+    lr_g: float = 0.0001  # Adam's step size, generator
+    lr_d: float = 0.0004  # Adam's step size, discriminator
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        widths = self.widths or paper_widths(self.resolution)
+        generator = SAGANGenerator(
+            self.resolution, widths, self.noise_size, data.class_names, self.attention, data.channels
+        )
+        discriminator = SAGANDiscriminator(
+            self.resolution, widths, len(data.class_names), self.attention, data.channels
+        )
+        no_penalty = partial(cosine, start=0.0, end=0.0)
+        penalties = Penalties(no_penalty, no_penalty, every=1, gradient=0.0, drift=0.0)
+        hinge = OBJECTIVES["hinge"]
+        rate_d, rate_g = (partial(cosine, start=lr, end=lr) for lr in (self.lr_d, self.lr_g))
+        return duel(
+            Discriminate(
+                "d", discriminator, adam(discriminator, self.lr_d), rate_d, generator, hinge, penalties
+            ),
+            Generate("g", generator, adam(generator, self.lr_g), rate_g, discriminator, hinge),
+        )
+
+
+def adam(network: nn.Module, lr: float) -> torch.optim.Adam:
+    """Adam that lets a power iteration follow each of its steps: one per real batch."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)
+
+    def follow(*_: Any) -> None:
+        iterate_power(network)
+
+    optimizer.register_step_post_hook(follow)
+    return optimizer
+
+
+def sagan() -> SAGANRecipe:
+    """The paper's 128x128: 32.2 M and 38.4 M parameters without labels; for GPUs."""
+    return SAGANRecipe(resolution=128, kimg=256_000, batch=256, ema_half_life=177.4, checkpoint_every=100)
+
+
+def sagan_cpu() -> SAGANRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last, the step sizes doubled."""
+    return SAGANRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        precision="bf16",
+        channels_last=True,
+        ema_half_life=6,
+        widths=(128, 128, 128, 64, 32),
+        noise_size=64,
+        lr_g=0.0002,
+        lr_d=0.0008,
+    )
