@@ -23,11 +23,19 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     parser.add_argument("--out", type=Path, help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--preflight", action="store_true", help="only say what the run will take")
-    parser.add_argument("--tracker", choices=["wandb", "none"], default="wandb", help="beside metrics.jsonl")
+    trackers = ["wandb", "tensorboard", "none"]
+    parser.add_argument(
+        "--tracker", nargs="+", choices=trackers, default=["wandb"], help="beside metrics.jsonl"
+    )
+    parser.add_argument("--artifacts", action="store_true", help="have W&B keep every checkpoint")
     own, fields = parser.parse_known_args(arguments)
     asked_help = not {"-h", "--help"}.isdisjoint(fields)
     if asked_help:
         print(parser.format_help(), flush=True)
+    elif "none" in own.tracker and len(own.tracker) > 1:
+        parser.error("--tracker none goes with no other")
+    elif own.artifacts and "wandb" not in own.tracker:
+        parser.error("--artifacts needs --tracker wandb")
     elif own.out is None:
         parser.error("--out RUN is needed")
     elif own.resume:
@@ -55,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         if own.preflight:
             run.look_ahead(own.out, record, data, accelerator_for(recipe))
             return 0
-        trainer = run.set_up(own.out, record, data, own.tracker == "wandb")
+        trainer = run.set_up(own.out, record, data, own.tracker, own.artifacts)
     except (ValueError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2

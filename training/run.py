@@ -3,13 +3,16 @@
 RUN/run.json        recipe, data, versions: what is needed to go on or to do it again
 RUN/metrics.jsonl   one line per report
 RUN/samples/        grids by images shown
+RUN/growth.gif      these as a video, once the run is complete
 RUN/checkpoints/    see `state.py`
 """
 
 import json
+import os
 import platform
 import subprocess
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +32,7 @@ from training.launch import accelerator_for
 from training.play import set_up_game
 from training.recipes import RECIPES
 from training.recipes.recipe import MAY_CHANGE, DataFormat, Recipe
-from training.tracking import JsonLines, Tracker, Wandb
+from training.tracking import Tracker, open_trackers
 from training.trainer import Trainer
 
 
@@ -54,9 +57,8 @@ def begin(folder: Path, recipe_name: str, recipe: Recipe, data: Path) -> RunReco
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not empty; name another --out, or go on with --resume")
     dataset = _open(data, recipe)
-    return RunRecord(
-        recipe_name, recipe, data.resolve(), dataset.fingerprint, uuid.uuid4().hex[:12], _versions()
-    )
+    identity = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12]  # a sweep chooses it
+    return RunRecord(recipe_name, recipe, data.resolve(), dataset.fingerprint, identity, _versions())
 
 
 def write(folder: Path, record: RunRecord) -> None:
@@ -101,7 +103,13 @@ def check_resume(record: RunRecord, recipe: Recipe, data: Path | None) -> None:
         raise ValueError(f"{dataset.path} is not the data set that the run began with (fingerprints differ)")
 
 
-def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trainer:
+def set_up(
+    folder: Path,
+    record: RunRecord,
+    data: Path,
+    trackers: Collection[str] = (),  # see `open_trackers`
+    artifacts: bool = False,  # whether W&B keeps checkpoints
+) -> Trainer:
     """Build the trainer, at the newest checkpoint or at the start where there is none, and write `run.json`.
 
     Raises:
@@ -116,15 +124,19 @@ def set_up(folder: Path, record: RunRecord, data: Path, use_wandb: bool) -> Trai
     saved = state.checkpoints(folder)
     if saved:
         clock = state.load(saved[-1], game, average, clock.total)
-    trackers: list[Tracker] = []
+    about = {"recipe": record.recipe_name, "settings": asdict(recipe), "data": _describe(dataset)}
+    opened: list[Tracker] = []
     if accelerator.is_main_process:
         write(folder, record)
-        trackers.append(JsonLines(folder, clock.images))
-        if use_wandb:
-            trackers.append(Wandb(folder, record.identity, asdict(recipe), checkpoints=False))
-    about = {"recipe": record.recipe_name, "settings": asdict(recipe), "data": _describe(dataset)}
+        config = {
+            **asdict(recipe),
+            "recipe": record.recipe_name,
+            "data": _describe(dataset),
+            "versions": record.versions,
+        }
+        opened = open_trackers(trackers, folder, clock.images, record.identity, config, artifacts)
     feed = Feed(dataset, recipe.seed, recipe.flip)
-    return Trainer(game, feed, recipe, folder, about, trackers, average, clock, pieces, accelerator)
+    return Trainer(game, feed, recipe, folder, about, opened, average, clock, pieces, accelerator)
 
 
 def look_ahead(folder: Path, record: RunRecord, data: Path, accelerator: Accelerator) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +87,28 @@ class Wandb(Tracker):
         config: dict[str, Any],  # JSON values
         checkpoints: bool,  # whether to keep each checkpoint as a version of an artifact
     ) -> None:
-        self._checkpoints = checkpoints
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "crescendo"),
-            id=identity,
-            name=run.name,
-            dir=run,
-            config=config,
-            resume="allow",
-            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]  # W&B checks the value
-            settings=wandb.Settings(silent=True, console="off"),
-        )
+        """Begin or resume the W&B run.
+
+        Raises:
+            ValueError: W&B refuses: no such mode, or online without an API key.
+        """
+        self._checkpoints, self._kept = checkpoints, -1  # images shown before the last that was kept
+        try:
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "crescendo"),
+                id=identity,
+                name=run.name,
+                dir=run,
+                config=config,
+                resume="allow",
+                mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]  # W&B checks the value
+                settings=wandb.Settings(silent=True, console="off"),
+            )
+        except (wandb.Error, ValueError) as error:
+            told = " ".join(str(error).split())
+            raise ValueError(
+                f"W&B does not start: {told} Mend that, set WANDB_MODE=offline, or leave W&B out with --tracker none"
+            ) from None
         self._run.define_metric("*", step_metric="images")
 
     def scalars(self, images: int, values: dict[str, float]) -> None:
@@ -118,7 +130,8 @@ class Wandb(Tracker):
 
     def artifact(self, images: int, folder: Path) -> None:
         """Log the checkpoint as the newest version of the artifact `checkpoint-ID`, if these are wanted."""
-        if self._checkpoints:
+        if self._checkpoints and images > self._kept:
+            self._kept = images
             artifact = wandb.Artifact(f"checkpoint-{self._run.id}", "model", metadata={"images": images})
             artifact.add_dir(str(folder))
             self._run.log_artifact(artifact, aliases=["latest", f"images-{images}"])
@@ -133,7 +146,9 @@ class TensorBoard(Tracker):
 
     def __init__(self, run: Path, images: int, config: dict[str, Any]) -> None:
         """Go on after `images` shown: what an interrupted run wrote beyond is marked as overwritten."""
-        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=images + 1)
+        self._writer = SummaryWriter(
+            str(run / "tensorboard"), purge_step=images + 1, filename_suffix=f".{images:010d}"
+        )
         listing = json.dumps(config, indent=4)
         self._writer.add_text("config", "".join(f"    {line}\n" for line in listing.splitlines()), images)
 
@@ -165,3 +180,24 @@ class TensorBoard(Tracker):
         encoded = Summary.Image(width=width, height=height, encoded_image_string=path.read_bytes())
         summary = Summary(value=[Summary.Value(tag=name, image=encoded)])
         self._writer.file_writer.add_summary(summary, images)
+
+
+def open_trackers(
+    names: Collection[str],  # of "wandb" and "tensorboard", those wanted beside `metrics.jsonl`
+    run: Path,  # the run's folder
+    images: int,  # shown so far
+    identity: str,  # the W&B run's id
+    config: dict[str, Any],  # JSON values
+    checkpoints: bool,  # whether W&B keeps them as artifacts
+) -> list[Tracker]:
+    """The trackers of a run, ready to go on.
+
+    Raises:
+        ValueError: one of them refuses.
+    """
+    trackers: list[Tracker] = [JsonLines(run, images)]
+    if "wandb" in names:
+        trackers.append(Wandb(run, identity, config, checkpoints))
+    if "tensorboard" in names:
+        trackers.append(TensorBoard(run, images, config))
+    return trackers

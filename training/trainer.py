@@ -14,13 +14,14 @@ from training.draws import Draws, derive_seed
 from training.ema import MovingAverage
 from training.feed import Feed, Stretch
 from training.game import Batch, Clock, Game, Player
-from training.memory import release
+from training.memory import memory_of, release
 from training.play import Table, memory_format
 from training.progress import TrainingProgress
 from training.recipes.recipe import Recipe
 from training.signals import handled
 from training.snapshot import save_grids
 from training.tracking import Tracker
+from training.video import write_growth_video
 
 
 class TrainingError(RuntimeError):
@@ -69,6 +70,8 @@ class Trainer:
                     if self.due(self.recipe.checkpoint_every):
                         self.save()
                 self.save()
+                if self.clock.images >= total:
+                    self.film()
             return self.clock.images >= total
         finally:
             self.feed.close()
@@ -164,6 +167,9 @@ class Trainer:
             )
         for player in self.game.players:
             values[f"lr/{player.name}"] = player.learning_rate(self.clock)
+        stage = self.growth.at(self.before)
+        values |= {"resolution": stage.resolution, "blend": stage.blend, "batch": stage.batch}
+        values["memory_gb"] = memory_of(self.device).peak() / 1e9
         values["img_per_s"] = self.progress.report(values)
         for tracker in self.trackers:
             tracker.scalars(self.clock.images, values)
@@ -182,11 +188,22 @@ class Trainer:
             for tracker in self.trackers:
                 tracker.grids(self.clock.images, paths)
 
+    def film(self) -> None:
+        """Write the growth video."""
+        if self.accelerator.is_main_process:
+            path = self.run_folder / "growth.gif"
+            if write_growth_video(self.run_folder / "samples", path):
+                for tracker in self.trackers:
+                    tracker.video(self.clock.images, path)
+
     def save(self) -> None:
         """Write a checkpoint; never of a state whose loss was not finite."""
         self.log()
         if self.accelerator.is_main_process:
             about = {**self.about, "images": self.clock.images}
             more = {"processes": self.accelerator.num_processes, "pieces": self.pieces}
-            state.save(self.run_folder, self.game, self.average, self.clock, about, self.recipe.keep, more)
+            kept = self.recipe.keep
+            folder = state.save(self.run_folder, self.game, self.average, self.clock, about, kept, more)
+            for tracker in self.trackers:
+                tracker.artifact(self.clock.images, folder)
         self.accelerator.wait_for_everyone()

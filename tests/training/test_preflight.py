@@ -51,7 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _trainer(folder: Path, data: Path, recipe: Any = RECIPE) -> Trainer:
     fresh = not (folder / "run.json").exists()
     record = run.begin(folder, "msg-gan", recipe, data) if fresh else run.read(folder)
-    return run.set_up(folder, replace(record, recipe=recipe), data, use_wandb=False)
+    return run.set_up(folder, replace(record, recipe=recipe), data)
 
 
 def _state(folder: Path) -> Any:

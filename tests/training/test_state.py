@@ -32,7 +32,7 @@ def _trainer(folder: Path, data: Path, recipe: Any = ALL_AT_ONCE) -> Trainer:
     record = (
         run.read(folder) if (folder / "run.json").exists() else run.begin(folder, "msg-gan", recipe, data)
     )
-    return run.set_up(folder, replace(record, recipe=recipe), data, use_wandb=False)
+    return run.set_up(folder, replace(record, recipe=recipe), data)
 
 
 def _train(folder: Path, data: Path, recipe: Any = ALL_AT_ONCE) -> None:

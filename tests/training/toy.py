@@ -63,9 +63,10 @@ def differences(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`, without the rate, which depends on the hour."""
+    """The lines of `metrics.jsonl`, without rate and memory, which depend on the hour."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "img_per_s"} for line in lines]
+    hourly = {"img_per_s", "memory_gb"}
+    return [{key: value for key, value in line.items() if key not in hourly} for line in lines]
 
 
 def environment(**more: str) -> dict[str, str]:
