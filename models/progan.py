@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.attention import Attention, Equalized, check_attention
 from models.discriminator import Discriminator, Verdict
 from models.generator import Generator, check_resolution, draw_labels
 from models.layers import (
@@ -45,6 +46,16 @@ def _check_widths(resolution: int, widths: Sequence[int]) -> None:
             f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
             f"got {list(widths)}"
         )
+
+
+def _attentions(widths: Sequence[int], attention: Sequence[int]) -> nn.ModuleList:
+    """What follows the features of each level: attention at the given sides, nothing at the others."""
+    sides = [4 << level for level in range(len(widths))]
+    check_attention(attention, sides)
+    return nn.ModuleList(
+        Attention(width, pointwise=Equalized) if side in attention else nn.Identity()
+        for side, width in zip(sides, widths, strict=True)
+    )
 
 
 class _LatentConv(nn.Module):
@@ -91,6 +102,7 @@ class ProGANGenerator(Generator):
         latent_size: int = 512,  # length of the latent vector, a label's entries included
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         class_names: Sequence[str] = (),  # names of the labels; empty for none
+        attention: Sequence[int] = (),  # sides at which the features have self-attention (SAGAN)
     ) -> None:
         super().__init__()
         self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -100,12 +112,13 @@ class ProGANGenerator(Generator):
                 f"latent_size must be above the number of labels, {len(class_names)}, not {latent_size}"
             )
         self.latent_size, self.image_channels = latent_size, image_channels
-        self.class_names = tuple(class_names)
+        self.class_names, self.attention = tuple(class_names), tuple(attention)
         first = self.widths[0]
         self.norm = PixelNorm()
         self.latent_conv = _LatentConv(latent_size, first)
         self.conv = EqualizedConv2d(first, first, 3)
         self.blocks = nn.ModuleList(_GeneratorBlock(a, b) for a, b in pairwise(self.widths))
+        self.attentions = _attentions(self.widths, attention)
         self.to_rgb = nn.ModuleList(
             EqualizedConv2d(width, image_channels, 1, gain=1.0) for width in self.widths
         )
@@ -142,23 +155,25 @@ class ProGANGenerator(Generator):
         if truncation != 1:
             center = self._center(z)
             x = center + (x - center) * truncation
+        x = self.attentions[0](x)
         picture = self.to_rgb[0](x)
         yield picture
-        for block, to_rgb in zip(self.blocks, list(self.to_rgb)[1:], strict=True):
+        for level, block in enumerate(self.blocks, 1):
             if picture.shape[-1] == resolution:
                 return
-            x = block(x)
-            coarse, picture = picture, to_rgb(x)
+            x = self.attentions[level](block(x))
+            coarse, picture = picture, self.to_rgb[level](x)
             if blend < 1 and picture.shape[-1] == resolution:
                 picture = torch.lerp(upsample(coarse), picture, blend)
             yield picture
 
     @torch.no_grad()
     def find_center(self) -> None:
-        """Set `center` to the mean of the 4x4 features over 4096 fixed draws of the prior, for each label."""
-        z = self.prior(4096, torch.Generator().manual_seed(0)).to(self.center.device)
+        """Set `center` to the mean of the 4x4 features over 4096 fixed draws of the prior, shared by the labels."""
+        count = max(64, 4096 // len(self.center))
+        z = self.prior(count, torch.Generator().manual_seed(0)).to(self.center.device)
         for label, center in enumerate(self.center):
-            labels = torch.full((len(z),), label, device=z.device)
+            labels = torch.full((count,), label, device=z.device)
             center.copy_(self._root(self.with_labels(z, labels) if self.class_names else z).mean(0))
 
     def _center(self, z: Tensor) -> Tensor:
@@ -178,6 +193,7 @@ class ProGANGenerator(Generator):
             "latent_size": self.latent_size,
             "image_channels": self.image_channels,
             "class_names": list(self.class_names),
+            "attention": list(self.attention),
         }
 
 
@@ -206,6 +222,7 @@ class ProGANDiscriminator(Discriminator):
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         classes: int = 0,  # labels that it tells apart; 0 for none
         group: int = 4,  # samples per group of the minibatch standard deviation, at most
+        attention: Sequence[int] = (),  # sides at which the features have self-attention (SAGAN)
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -216,6 +233,7 @@ class ProGANDiscriminator(Discriminator):
         self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
             _DiscriminatorBlock(b, a) for a, b in pairwise(widths)
         )
+        self.attentions = _attentions(widths, attention)
         self.stddev = GroupStdDev(group)
         self.conv = EqualizedConv2d(first + 1, first, 3)
         self.conv_last = EqualizedConv2d(first, first, 4, padding=0)
@@ -232,11 +250,11 @@ class ProGANDiscriminator(Discriminator):
         newest = image.shape[-1].bit_length() - 3  # level of the picture, 0 at 4x4
         a = leaky(self.from_rgb[newest](image))
         for level in range(newest, 0, -1):
-            a = self.blocks[level - 1](a)
+            a = self.blocks[level - 1](self.attentions[level](a))
             if level == newest and self.blend < 1:
                 coarse = leaky(self.from_rgb[level - 1](F.avg_pool2d(image, 2)))
                 a = torch.lerp(coarse, a, self.blend)
-        a = leaky(self.conv(self.stddev(a)))
+        a = leaky(self.conv(self.stddev(self.attentions[0](a))))
         a = leaky(self.conv_last(a)).flatten(1)  # (N, C)
         verdict = self.verdict(a)
         return Verdict(verdict[:, 0], verdict[:, 1:] if verdict.shape[1] > 1 else None)

@@ -37,7 +37,8 @@ class ProGANRecipe(Recipe):
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
     latent_size: int = 512  # length of the latent vector, a label's entries not included
     group: int = 4  # samples per group of the minibatch standard deviation, at most
-    objective: Literal["wgan", "rp-gan", "ra-hinge"] = "wgan"
+    attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
+    objective: Literal["wgan", "hinge", "rp-gan", "ra-hinge"] = "wgan"
     gradient_penalty: float = 10.0  # lambda of WGAN-GP; 0 for none
     r1: float = 0.0  # gamma of R1 + R2; 0 for none
     drift: float = 0.001  # weight of the squared logits of reals
@@ -69,9 +70,11 @@ class ProGANRecipe(Recipe):
         classify = self.classify if names else 0.0
         widths = self.widths or paper_widths(self.resolution)
         generator = ProGANGenerator(
-            self.resolution, widths, self.latent_size + len(names), data.channels, names
+            self.resolution, widths, self.latent_size + len(names), data.channels, names, self.attention
         )
-        discriminator = ProGANDiscriminator(self.resolution, widths, data.channels, len(names), self.group)
+        discriminator = ProGANDiscriminator(
+            self.resolution, widths, data.channels, len(names), self.group, self.attention
+        )
         start = self.growth().at(0)
         generator.grow(start.resolution, start.blend)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
