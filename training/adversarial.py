@@ -1,16 +1,19 @@
 """The game of two: a discriminator against a generator, under any objective and penalties."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.discriminator import Discriminator, Verdict
 from models.generator import Generator
 from models.layers import upsample
+from training.augment import Augmentation, unchanged
 from training.game import Batch, Clock, Game, Move, Player, Schedule
+from training.growth import Stage
 from training.objectives import Objective
 from training.terms.gradient import leaves, one_centered, zero_centered
 
@@ -35,6 +38,17 @@ class Penalties:
     every: int  # R1 and R2 come every so many rounds, at as many times the weight (StyleGAN2's lazy form)
     gradient: float  # lambda of WGAN-GP
     drift: float  # weight of the reals' squared logits (ProGAN section 2.4)
+    stride: int = (
+        1  # R1 and R2 look at one in so many samples, at as many times the weight; see `judge_apart`
+    )
+
+
+class Term(NamedTuple):
+    """Something that is added to a loss."""
+
+    name: str  # under which it is logged
+    value: Tensor  # scalar
+    weight: float
 
 
 @dataclass
@@ -46,6 +60,16 @@ class Discriminate(Player):
     objective: Objective
     penalties: Penalties
     classify: float = 0.0  # weight of the class loss on reals and fakes (AC-GAN)
+    augment: Augmentation = field(default_factory=unchanged)  # of all that is judged
+
+    @property
+    def state(self) -> nn.Module:
+        """What the augmentation has learned."""
+        return self.augment
+
+    def stepped(self, scalars: Mapping[str, Tensor], stage: Stage) -> None:
+        """Let the augmentation learn from the move."""
+        self.augment.probability.learn(scalars, stage.batch)
 
     def play(self, batch: Batch, clock: Clock) -> Move:
         """The objective's d, the penalties that are due, and the logits' means."""
@@ -53,36 +77,58 @@ class Discriminate(Player):
         with torch.no_grad():
             fakes = shown(self.generator(latents(self.generator, batch)), self.network)
         reals = reals_for(self.network, batch)
-        gamma1, gamma2 = self.penalties.r1(clock), self.penalties.r2(clock)
-        due = clock.round % self.penalties.every == 0
-        if due and gamma1 > 0:
-            reals = leaves(reals)
-        if due and gamma2 > 0:
-            fakes = leaves(fakes)
-        of_reals, of_fakes = self.network(reals, batch.labels), self.network(fakes, batch.labels)
+        of_reals, r1 = self._judge(reals, "real", batch, clock)
+        of_fakes, r2 = self._judge(fakes, "fake", batch, clock)
         real, fake = of_reals.score.float(), of_fakes.score.float()
         loss = self.objective.d(real, fake)
         scalars = {"loss/d": loss, "score/real": real.mean(), "score/fake": fake.mean()}
-        if due and gamma1 > 0:
-            scalars["penalty/r1"] = penalty = zero_centered(real, reals)
-            loss = loss + penalty * gamma1 * self.penalties.every
-        if due and gamma2 > 0:
-            scalars["penalty/r2"] = penalty = zero_centered(fake, fakes)
-            loss = loss + penalty * gamma2 * self.penalties.every
-        if self.penalties.gradient > 0:
-            scalars["penalty/gradient"] = penalty = self._gradient_penalty(batch, reals, fakes)
-            loss = loss + penalty * self.penalties.gradient
-        if self.penalties.drift > 0:
-            loss = loss + real.square().mean() * self.penalties.drift
-        if self.classify > 0:
-            scalars["loss/class_real"] = class_loss(of_reals, batch)
-            scalars["loss/class_fake"] = class_loss(of_fakes, batch)
-            loss = loss + (scalars["loss/class_real"] + scalars["loss/class_fake"]) * self.classify
+        scalars |= self.augment.report(real, clock)
+        others = self._others(reals, fakes, of_reals, of_fakes, batch, clock)
+        for name, value, weight in (*r1, *r2, *others):
+            scalars[name] = value
+            loss = loss + value * weight
         return Move(loss, scalars)
 
-    def _gradient_penalty(self, batch: Batch, reals: Sequence[Tensor], fakes: Sequence[Tensor]) -> Tensor:
+    def _judge(self, images: list[Tensor], of: str, batch: Batch, clock: Clock) -> tuple[Verdict, list[Term]]:
+        """The verdict on the reals or the fakes, and R1 or R2 if it is due.
+
+        Gradients are those by the images as they were before they were augmented, through the augmentation.
+        """
+        name, schedule = ("r1", self.penalties.r1) if of == "real" else ("r2", self.penalties.r2)
+        gamma = schedule(clock) if clock.round % self.penalties.every == 0 else 0.0
+        if gamma == 0:
+            return self.network(self.augment(images, batch.draws, of, clock), batch.labels), []
+        images = leaves(images)
+        seen = self.augment(images, batch.draws, of, clock)
+        stride = self.penalties.stride if len(seen[0]) % self.penalties.stride == 0 else 1
+        verdict, scores = judge_apart(self.network, seen, batch.labels, stride)
+        penalty = zero_centered(scores.float(), images) * stride
+        return verdict, [Term(f"penalty/{name}", penalty, gamma * self.penalties.every)]
+
+    def _others(
+        self,
+        reals: list[Tensor],
+        fakes: list[Tensor],
+        of_reals: Verdict,
+        of_fakes: Verdict,
+        batch: Batch,
+        clock: Clock,
+    ) -> Iterator[Term]:
+        """WGAN-GP, drift and the class losses, those of weight zero left out."""
+        if self.penalties.gradient > 0:
+            penalty = self._gradient_penalty(reals, fakes, batch, clock)
+            yield Term("penalty/gradient", penalty, self.penalties.gradient)
+        if self.penalties.drift > 0:
+            yield Term("penalty/drift", of_reals.score.float().square().mean(), self.penalties.drift)
+        if self.classify > 0:
+            yield Term("loss/class_real", class_loss(of_reals, batch), self.classify)
+            yield Term("loss/class_fake", class_loss(of_fakes, batch), self.classify)
+
+    def _gradient_penalty(
+        self, reals: list[Tensor], fakes: list[Tensor], batch: Batch, clock: Clock
+    ) -> Tensor:
         def score(images: Sequence[Tensor]) -> Tensor:
-            verdict: Verdict = self.network(images, batch.labels)
+            verdict: Verdict = self.network(self.augment(images, batch.draws, "mix", clock), batch.labels)
             return verdict.score
 
         return one_centered(score, reals, fakes, batch.draws.uniform("mix"))
@@ -96,19 +142,53 @@ class Generate(Player):
     discriminator: Discriminator
     objective: Objective
     classify: float = 0.0  # weight of the class loss on fakes (AC-GAN)
+    augment: Augmentation = field(default_factory=unchanged)  # the discriminator's side's
 
-    def play(self, batch: Batch, _clock: Clock) -> Move:
-        """The objective's g, on the noise and the reals that the discriminator has just seen."""
+    def play(self, batch: Batch, clock: Clock) -> Move:
+        """The objective's g, on noise, reals and transformations that are those of the discriminator's move."""
         grow(batch, self.network, self.discriminator)
         fakes = shown(self.network(latents(self.network, batch)), self.discriminator)
-        real: Verdict = self.discriminator(reals_for(self.discriminator, batch), batch.labels)
-        fake: Verdict = self.discriminator(fakes, batch.labels)
+        reals = reals_for(self.discriminator, batch)
+        real: Verdict = self.discriminator(self.augment(reals, batch.draws, "real", clock), batch.labels)
+        fake: Verdict = self.discriminator(self.augment(fakes, batch.draws, "fake", clock), batch.labels)
         loss = self.objective.g(real.score.float(), fake.score.float())
         scalars = {"loss/g": loss}
         if self.classify > 0:
             scalars["loss/class_g"] = class_loss(fake, batch)
             loss = loss + scalars["loss/class_g"] * self.classify
         return Move(loss, scalars)
+
+
+def judge_apart(
+    network: Discriminator, images: Sequence[Tensor], labels: Tensor | None, stride: int
+) -> tuple[Verdict, Tensor]:
+    """The verdict on a batch, and the scores of every `stride`-th sample, judged in a pass of their own.
+
+    What is differentiated twice is then that pass alone. A mean over it estimates the mean over all without bias: the
+    data come in random order, and the noise of every fake is drawn alike. Statistics over a batch are those of a pass,
+    of fewer samples than in the generator's move.
+    """
+    if stride == 1:
+        verdict: Verdict = network(images, labels)
+        return verdict, verdict.score
+    batches = zip(*(_dealt(image, stride) for image in images), strict=True)
+    parts = (None, None) if labels is None else _dealt(labels, stride)
+    chosen, others = (network(batch, part) for batch, part in zip(batches, parts, strict=True))
+    classes = None if chosen.classes is None else _gathered(chosen.classes, others.classes)
+    return Verdict(_gathered(chosen.score, others.score), classes), chosen.score
+
+
+def _dealt(x: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Every `stride`-th sample and the others: (N, ...) -> (N / stride, ...), (N - N / stride, ...)."""
+    groups = x.view(-1, stride, *x.shape[1:])
+    return groups[:, 0], groups[:, 1:].flatten(0, 1)
+
+
+def _gathered(chosen: Tensor, others: Tensor) -> Tensor:
+    """The batch that was dealt."""
+    return torch.cat([chosen.unsqueeze(1), others.view(len(chosen), -1, *others.shape[1:])], dim=1).flatten(
+        0, 1
+    )
 
 
 def grow(batch: Batch, *networks: Generator | Discriminator) -> None:

@@ -5,7 +5,7 @@ A system is an ordered set of players; the trainer knows nothing else of it.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -76,9 +76,17 @@ class Player(ABC):
         """Moves per round, each on a batch of its own."""
         return 1
 
+    @property
+    def state(self) -> nn.Module:
+        """What else of the player changes in training and is saved, in buffers."""
+        return nn.Module()
+
     @abstractmethod
     def play(self, batch: Batch, clock: Clock, /) -> Move:
         """Compute the loss of one move. Only the player's own network needs gradients."""
+
+    def stepped(self, scalars: Mapping[str, Tensor], stage: Stage, /) -> None:  # noqa: B027
+        """Called after the player's step, with its move's scalars on this rank. Nothing to do for most."""
 
 
 @dataclass(frozen=True)

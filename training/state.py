@@ -108,6 +108,7 @@ def _load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock
     for player in game.players:
         own = _under(tensors, f"{player.name}.network.")
         player.network.load_state_dict(own)
+        player.state.load_state_dict(_under(tensors, f"{player.name}.state."))
         slots: dict[int, dict[str, Tensor]] = {}
         parameters = [p for group in player.optimizer.param_groups for p in group["params"]]
         for key, value in _under(tensors, f"{player.name}.optimizer.").items():
@@ -128,6 +129,8 @@ def _tensors(game: Game) -> dict[str, Tensor]:
     for player in game.players:
         for key, value in player.network.state_dict().items():
             tensors[f"{player.name}.network.{key}"] = value
+        for key, value in player.state.state_dict().items():
+            tensors[f"{player.name}.state.{key}"] = value
         for index, slots in player.optimizer.state_dict()["state"].items():
             for slot, value in slots.items():
                 tensors[f"{player.name}.optimizer.{index}.{slot}"] = torch.as_tensor(value)

@@ -132,6 +132,7 @@ class Trainer:
         """One move."""
         scalars = self.gradients(player, batch)
         scalars[f"gradient/{player.name}"] = self.table.step(player, player.learning_rate(self.clock))
+        player.stepped(scalars, batch.stage)
         for name, value in scalars.items():
             total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))
             self.sums[name] = (total + value, count + 1)

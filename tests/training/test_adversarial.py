@@ -1,13 +1,15 @@
 """The game of two: what each side's move is made of."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from toy import RECIPE, shapes
 
-from training.adversarial import Discriminate, Generate, faded, scales
+from models.discriminator import Discriminator, Verdict
+from training.adversarial import Discriminate, Generate, faded, judge_apart, scales
 from training.draws import Draws
 from training.game import Batch, Clock, Game, Move
 from training.growth import Stage
@@ -108,6 +110,110 @@ def test_wgan_gp_and_drift() -> None:
     _, d, _ = _game(drift=0.5, objective="wgan")
     expected = 0.5 * d.network(reals).score.square().mean().item()
     assert _extra(d.play(_batch(), START)) == pytest.approx(expected, rel=1e-5)
+    assert d.play(_batch(), START).scalars["penalty/drift"].item() == pytest.approx(expected / 0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_penalties_of_one_in_so_many_samples(stride: int) -> None:
+    """The samples looked at are judged by themselves, and so are the others."""
+    _, d, _ = _game(r1=3.0, r1_end=3.0, penalty_stride=stride, objective="rp-gan")
+    reals, fakes = _seen(d, _batch())
+    expected, scores = [], []
+    for images in (reals, fakes):
+        chosen = leaves([image[::stride] for image in images])
+        score = torch.zeros(8)
+        score[::stride] = d.network(chosen).score
+        expected.append(zero_centered(d.network(chosen).score, chosen).item())
+        rest = [i for i in range(8) if i % stride]
+        score[rest] = d.network([image[rest] for image in images]).score
+        scores.append(score)
+    move = d.play(_batch(), START)
+    assert move.scalars["penalty/r1"].item() == pytest.approx(expected[0], rel=1e-5)
+    assert move.scalars["penalty/r2"].item() == pytest.approx(expected[1], rel=1e-5)
+    assert _extra(move) == pytest.approx(3 * sum(expected), rel=1e-4)
+    torch.testing.assert_close(move.scalars["loss/d"], OBJECTIVES["rp-gan"].d(*scores))
+
+
+def test_a_batch_that_cannot_be_dealt_is_looked_at_whole() -> None:
+    _, whole, _ = _game(r1=3.0, r1_end=3.0)
+    _, dealt, _ = _game(r1=3.0, r1_end=3.0, penalty_stride=3)
+    assert torch.equal(dealt.play(_batch(), START).loss, whole.play(_batch(), START).loss)
+
+
+class Linear(Discriminator):
+    """D(x) = w . x, whose judgement of a sample does not depend on the others; labels choose w and fill classes."""
+
+    resolutions = (4, 8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(5)
+        self.weight = nn.Parameter(torch.randn(2, 3, 8, 8, generator=rng))
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
+        scores = (images[-1].unsqueeze(1) * self.weight).sum((2, 3, 4)) + images[0].sum((1, 2, 3))[:, None]
+        return Verdict(scores[:, 0] if labels is None else scores.gather(1, labels[:, None])[:, 0], scores)
+
+
+def test_judging_apart_keeps_the_order_of_samples_labels_and_classes() -> None:
+    network, labels = Linear(), torch.tensor([0, 1, 1, 0, 0, 1])
+    images = [torch.randn(6, 3, side, side, generator=torch.Generator().manual_seed(side)) for side in (4, 8)]
+    whole = network(images, labels)
+    for stride in (1, 2, 3, 6):
+        verdict, scores = judge_apart(network, images, labels, stride)
+        torch.testing.assert_close(verdict.score, whole.score)
+        torch.testing.assert_close(verdict.classes, whole.classes)
+        torch.testing.assert_close(scores, whole.score[::stride])
+
+
+AUGMENTED = ("flip", "color", "translation", "cutout")
+
+
+def _transformed(d: Discriminate, images: list[Tensor], of: str) -> list[Tensor]:
+    return d.augment(images, _batch().draws, of, START)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_both_sides_see_the_same_augmented_pictures(objective: str) -> None:
+    _, d, g = _game(objective=objective, augment=AUGMENTED)
+    reals, fakes = _seen(d, _batch())
+    real, fake = (d.network(_transformed(d, x, of)).score for x, of in ((reals, "real"), (fakes, "fake")))
+    assert not torch.allclose(real, d.network(reals).score, atol=1e-3)
+    move = d.play(_batch(), START)
+    torch.testing.assert_close(move.loss, OBJECTIVES[objective].d(real, fake))
+    assert move.scalars["augment/p"] == 1
+    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_are_by_the_pictures_before_they_are_augmented(stride: int) -> None:
+    """Cutout and contrast change how steep D is by the picture: penalties see it."""
+    _, d, _ = _game(r1=3.0, r1_end=3.0, augment=AUGMENTED)
+    d.network = Linear()
+    d.penalties = replace(d.penalties, stride=stride)
+    move = d.play(_batch(), START)
+    for of, images in zip(("real", "fake"), _seen(d, _batch()), strict=True):
+        points = leaves(images)
+        scores = d.network(_transformed(d, points, of)).score
+        gradients = torch.autograd.grad(scores.sum(), points)
+        squares = [g.square().sum((1, 2, 3))[::stride] for g in gradients]
+        expected = (squares[0] / 4 + squares[1]).mean() / 2
+        torch.testing.assert_close(move.scalars[{"real": "penalty/r1", "fake": "penalty/r2"}[of]], expected)
+    seen = leaves(_seen(d, _batch())[0])
+    assert move.scalars["penalty/r1"].item() != pytest.approx(
+        zero_centered(d.network(seen).score, seen).item(), rel=0.1
+    )
+
+
+def test_wgan_gp_is_by_the_pictures_before_they_are_augmented() -> None:
+    _, d, _ = _game(gradient_penalty=10.0, objective="wgan", augment=AUGMENTED)
+    reals, fakes = _seen(d, _batch())
+
+    def score(images: Sequence[Tensor]) -> Tensor:
+        return d.network(d.augment(images, _batch().draws, "mix", START)).score
+
+    expected = one_centered(score, reals, fakes, _batch().draws.uniform("mix")).item()
+    assert d.play(_batch(), START).scalars["penalty/gradient"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_without_penalties_none_is_computed() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from training.objectives import hinge, relativistic, wasserstein
+from training.objectives import hinge, logistic, relativistic, wasserstein
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -19,10 +19,12 @@ class Objective:
 
     d: Loss  # the discriminator's
     g: Loss  # the generator's
+    absolute: bool = False  # whether a logit's sign alone says real (+) or fake (-)
 
 
 OBJECTIVES = {
-    "hinge": Objective(hinge.hinge_d, hinge.hinge_g),
+    "hinge": Objective(hinge.hinge_d, hinge.hinge_g, absolute=True),
+    "non-saturating": Objective(logistic.non_saturating_d, logistic.non_saturating_g, absolute=True),
     "ra-hinge": Objective(relativistic.ra_hinge_d, relativistic.ra_hinge_g),
     "rp-gan": Objective(relativistic.rp_gan_d, relativistic.rp_gan_g),
     "wgan": Objective(wasserstein.wgan_d, wasserstein.wgan_g),

@@ -15,23 +15,25 @@ from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator, paper_wi
 from training.adversarial import Discriminate, Generate, Penalties, duel
 from training.game import Game
 from training.objectives import OBJECTIVES
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.augmented import AugmentedRecipe
+from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class MSGRecipe(Recipe):
+class MSGRecipe(AugmentedRecipe):
     """MSG-GAN: all scales at once, no growing."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
     latent_size: int = 512  # length of the latent vector
     combine: Combination = "lin_cat"  # how an image joins the discriminator's features
-    objective: Literal["ra-hinge", "rp-gan", "wgan"] = "ra-hinge"
+    objective: Literal["ra-hinge", "rp-gan", "wgan", "non-saturating"] = "ra-hinge"
     lr: float = 0.003  # Adam's step size, both networks
     lr_end: float = 0.003  # its value at the end, reached along a cosine
     r1: float = 0.0  # gamma of R1 + R2; 0 for none
     r1_end: float = 0.0  # its value at the end, reached along a cosine
     penalty_every: int = 1  # rounds between two computations of R1 + R2
+    penalty_stride: int = 1  # of so many samples R1 + R2 look at one; 2 for half of each batch
     gradient_penalty: float = 0.0  # lambda of WGAN-GP, over all scales; 0 for none
     drift: float = 0.0  # weight of the squared logits of reals
 
@@ -43,13 +45,25 @@ class MSGRecipe(Recipe):
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
         rate = partial(cosine, start=self.lr, end=self.lr_end)
         gamma = partial(cosine, start=self.r1, end=self.r1_end)
-        penalties = Penalties(gamma, gamma, self.penalty_every, self.gradient_penalty, self.drift)
+        penalties = Penalties(
+            gamma, gamma, self.penalty_every, self.gradient_penalty, self.drift, self.penalty_stride
+        )
+        augment = self.augmentation(self.objective)
         objective = OBJECTIVES[self.objective]
         return duel(
             Discriminate(
-                "d", discriminator, adam(discriminator.parameters()), rate, generator, objective, penalties
+                "d",
+                discriminator,
+                adam(discriminator.parameters()),
+                rate,
+                generator,
+                objective,
+                penalties,
+                augment=augment,
             ),
-            Generate("g", generator, adam(generator.parameters()), rate, discriminator, objective),
+            Generate(
+                "g", generator, adam(generator.parameters()), rate, discriminator, objective, augment=augment
+            ),
         )
 
 

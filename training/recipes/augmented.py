@@ -1,0 +1,52 @@
+"""What a recipe says of the pictures' augmentation."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from training.augment import Adaptive, Augmentation, OperationName, Scheduled
+from training.objectives import OBJECTIVES
+from training.recipes.recipe import Recipe
+from training.schedules import cosine
+
+
+@dataclass(frozen=True)
+class AugmentedRecipe(Recipe):
+    """A recipe whose discriminator may see its pictures augmented, for small data sets."""
+
+    augment: tuple[OperationName, ...] = ()  # what is done to reals and fakes before they are judged
+    augment_p: float = 1.0  # probability of each operation for each sample
+    augment_p_end: float = 1.0  # its value at the end, reached along a cosine
+    ada_target: float = (
+        0.0  # mean sign of the reals' logits that ADA keeps, from p = 0; 0 for the schedule above
+    )
+    ada_kimg: float = 500.0  # thousands of real images in which ADA can take p from 0 to 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("augment_p", "augment_p_end"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field} must be from 0 to 1, not {getattr(self, field)}")
+        if not 0 <= self.ada_target < 1:
+            raise ValueError(f"ada_target must be at least 0 and less than 1, not {self.ada_target}")
+        if not self.ada_kimg > 0:
+            raise ValueError(f"ada_kimg must be positive, not {self.ada_kimg}")
+        if self.ada_target > 0 and not self.augment:
+            raise ValueError("ada_target needs operations to apply: set augment, to flip or translation, say")
+
+    def augmentation(self, objective: str) -> Augmentation:
+        """The augmentation of a game that is played for an objective, one for both players.
+
+        Raises:
+            ValueError: ADA is asked for, and the objective does not say what the sign of a logit means.
+        """
+        if self.ada_target == 0:
+            ramp = partial(cosine, start=self.augment_p, end=self.augment_p_end)
+            return Augmentation(self.augment, Scheduled(ramp))
+        if not OBJECTIVES[objective].absolute:
+            known = " or ".join(name for name, one in OBJECTIVES.items() if one.absolute)
+            raise ValueError(
+                f"ada_target does not go with objective {objective}: ADA reads the sign of the reals' logits, and only "
+                f"differences of logits mean anything under {objective}. Leave ada_target at 0 and set a ramp, by "
+                f"augment_p and augment_p_end; or take objective {known}"
+            )
+        return Augmentation(self.augment, Adaptive(self.ada_target, self.ada_kimg * 1000))
