@@ -16,6 +16,7 @@ def set_up_game(recipe: Recipe, data: DataFormat, device: torch.device) -> Game:
     """Build the recipe's game on a device, its weights from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     game = recipe.build(data)
+    game.generator.to(device)  # also the parts of it that no player trains
     for player in game.players:
         player.network.to(device).to(memory_format=memory_format(recipe))
         player.state.to(device)

@@ -1,0 +1,413 @@
+"""LAPGAN in training: what each level's pair is shown, that levels are independent, and runs that are joined."""
+
+import json
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from math import log
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from toy import differences, newest_state, shapes, start, state_of
+
+from data_prep import pyramid as prepared
+from models.checkpoint import load_generator
+from models.discriminator import Discriminator, Verdict
+from models.lapgan import BatchNorm, LAPGANGenerator
+from models.sampler import Sampler
+from tests.prepared import write_dataset
+from train import main
+from training.collective import average_gradients
+from training.draws import Draws
+from training.export import export
+from training.game import Batch, Clock, Game
+from training.growth import Stage
+from training.lapgan import DiscriminateLevel, GenerateLevel, LevelPlayer, uniform
+from training.lapgan_join import main as join
+from training.play import set_up_game
+from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
+from training.recipes.recipe import DataFormat
+
+RECIPE = LAPGANRecipe(resolution=32, kimg=0.064, batch=8, base=8, widths=(8, 4, 4), coarsest_noise=4)
+# The same through train.py, at 16x16: rounds of 8 images, a checkpoint every 2.
+TINY = (
+    *("--recipe", "lapgan", "--resolution", "16", "--base", "4", "--widths", "8", "8", "4"),
+    *("--batch", "8", "--kimg", "0.064", "--conditional", "--tracker", "none", "--ema-half-life", "0.05"),
+    *("--log-every", "0.016", "--checkpoint-every", "0.016", "--snapshot-every", "100", "--keep", "100"),
+)
+START = Clock(0, 1000, 0)
+
+
+def _build(classes: Sequence[str] = (), **changes: object) -> Game:
+    torch.manual_seed(0)
+    recipe = replace(RECIPE, conditional=bool(classes), **changes)  # type: ignore[arg-type]
+    return recipe.build(DataFormat(3, tuple(classes)))
+
+
+def _player(game: Game, name: str) -> LevelPlayer:
+    player = next(player for player in game.players if player.name == name)
+    assert isinstance(player, LevelPlayer)
+    return player
+
+
+def _batch(part: slice = slice(0, 8), labels: Tensor | None = None, seed: int = 0) -> Batch:
+    reals = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    draws = Draws(seed, 16, 8, part, torch.device("cpu"))
+    return Batch(reals[part], None if labels is None else labels[part], draws, Stage(32, 8))
+
+
+class Recorder(Discriminator):
+    """Gives every picture the same score, and keeps what it was shown."""
+
+    def __init__(self, side: int, score: float) -> None:
+        super().__init__()
+        self.resolutions = (side,)
+        self.score = nn.Parameter(torch.tensor(score))
+        self.shown: list[Tensor] = []
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
+        self.shown.append(images[0])
+        return Verdict(self.score + 0 * images[0].mean((1, 2, 3)))
+
+
+def _pair(game: Game, side: int, score: float) -> tuple[DiscriminateLevel, GenerateLevel, Recorder]:
+    d, g, recorder = _player(game, f"d{side}"), _player(game, f"g{side}"), Recorder(side, score)
+    assert isinstance(d, DiscriminateLevel)
+    assert isinstance(g, GenerateLevel)
+    d.network = g.discriminator = recorder
+    return d, g, recorder
+
+
+def test_a_pair_per_level_in_order() -> None:
+    game = _build()
+    assert [player.name for player in game.players] == ["d8", "g8", "d16", "g16", "d32", "g32"]
+    assert isinstance(game.generator, LAPGANGenerator)
+    assert [player.network for player in game.players[1::2]] == list(game.generator.levels)
+
+
+@pytest.mark.parametrize("side", [8, 16, 32])
+def test_the_discriminator_is_shown_half_reals_and_half_fakes_over_real_coarse_images(side: int) -> None:
+    game = _build()
+    d, _, recorder = _pair(game, side, 0.0)
+    with torch.no_grad():
+        for parameter in d.level.parameters():  # bands of zero: a fake is its coarse image enlarged
+            parameter.zero_()
+    batch = _batch()
+    d.play(batch, START)
+    levels = prepared.gaussian(batch.reals, 4)  # 32, 16, 8, 4
+    place = [32, 16, 8].index(side)
+    shown = recorder.shown[0]
+    torch.testing.assert_close(shown[0::2], levels[place][0::2])
+    low = torch.zeros(8, 3, 8, 8) if side == 8 else prepared.up(levels[place + 1])
+    torch.testing.assert_close(shown[1::2], low[1::2])
+
+
+def test_the_generator_is_judged_over_all_coarse_images() -> None:
+    game = _build()
+    _, g, recorder = _pair(game, 16, 0.0)
+    with torch.no_grad():
+        for parameter in g.network.parameters():
+            parameter.zero_()
+    batch = _batch()
+    g.play(batch, START)
+    torch.testing.assert_close(recorder.shown[0], prepared.up(prepared.gaussian(batch.reals, 3)[2]))
+
+
+def test_losses_at_a_constant_score() -> None:
+    for score in (0.0, 1.5, -1.5):
+        d, g, _ = _pair(_build(), 16, score)
+        on_real, on_fake = (float(nn.functional.softplus(torch.tensor(s))) for s in (-score, score))
+        assert d.play(_batch(), START).loss.item() == pytest.approx((on_real + on_fake) / 2)
+        assert g.play(_batch(), START).loss.item() == pytest.approx(on_real)
+        if score == 0:
+            assert d.play(_batch(), START).loss.item() == pytest.approx(log(2))
+
+
+def test_reals_are_to_be_scored_up_and_fakes_down() -> None:
+    game = _build()
+    d = _player(game, "d16")
+    seen: list[Tensor] = []
+    d.network.register_forward_hook(lambda _, __, verdict: seen.append(verdict.score))
+    move = d.play(_batch(), START)
+    seen[0].retain_grad()
+    move.loss.backward()  # type: ignore[no-untyped-call]
+    gradient = seen[0].grad
+    assert gradient is not None
+    assert (gradient[0::2] < 0).all()
+    assert (gradient[1::2] > 0).all()
+    means = [seen[0][which::2].mean().item() for which in (0, 1)]
+    assert [move.scalars[f"score/{which}16"].item() for which in ("real", "fake")] == pytest.approx(means)
+
+
+def test_the_two_moves_draw_noise_of_their_own() -> None:
+    d, g, recorder = _pair(_build(), 16, 0.0)
+    d.play(_batch(), START)
+    g.play(_batch(), START)
+    g.play(_batch(seed=1), START)
+    assert not torch.equal(recorder.shown[0][1::2], recorder.shown[1][1::2])
+    assert not torch.equal(recorder.shown[1], recorder.shown[2])
+
+
+def test_a_draw_belongs_to_its_sample_and_name() -> None:
+    draws = _batch().draws
+    whole = uniform(draws, "noise", 5)
+    assert torch.equal(uniform(replace(draws, part=slice(3, 6)), "noise", 5), whole[3:6])
+    assert len(whole.unique()) == 40
+    assert not torch.equal(uniform(draws, "other", 5), whole)
+    many = uniform(replace(draws, count=200, part=slice(0, 200)), "noise", 50)
+    assert many.mean() == pytest.approx(0.5, abs=0.02)
+    assert many.min() >= 0
+    assert many.max() < 1
+
+
+@pytest.mark.parametrize("name", ["d8", "g8", "d32", "g32"])
+def test_a_batch_in_two_parts_is_the_batch(name: str) -> None:
+    """Whichever rank or piece a sample falls to: its noise, its dropout, and whether it is shown as a real."""
+    game = _build(("a", "b"))
+    labels = torch.tensor([0, 1, 1, 0, 0, 0, 1, 1])
+    player = _player(game, name)
+
+    def gradients(*parts: slice) -> list[Tensor]:
+        player.network.zero_grad()
+        for part in parts:
+            loss = player.play(_batch(part, labels), START).loss
+            (loss * (part.stop - part.start) / 8).backward()  # type: ignore[no-untyped-call]
+        return [p.grad.clone() for p in player.network.parameters() if p.grad is not None]
+
+    whole = gradients(slice(0, 8))
+    assert len(whole) == len(list(player.network.parameters()))
+    for one, other in zip(whole, gradients(slice(0, 3), slice(3, 8)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_level_does_not_depend_on_another() -> None:
+    game = _build()
+    alone = {player.name: player.play(_batch(), START).loss for player in game.players}
+    with torch.no_grad():
+        for name in ("d16", "g16"):
+            for parameter in _player(game, name).network.parameters():
+                parameter += 0.1
+    for player in game.players:
+        same = torch.equal(player.play(_batch(), START).loss, alone[player.name])
+        assert same == (player.name not in {"d16", "g16"})
+
+
+@pytest.mark.parametrize("name", ["d8", "g8", "d16", "g16"])
+def test_a_label_reaches_every_player(name: str) -> None:
+    player = _player(_build(("a", "b")), name)
+    losses = [player.play(_batch(labels=torch.full((8,), label)), START).loss for label in (0, 1)]
+    assert not torch.equal(*losses)
+
+
+def test_momentum_and_step_size_follow_the_epochs() -> None:
+    game = _build()
+    player = _player(game, "d16")
+    for epochs, momentum in ((0, 0.5), (100, 0.58), (1000, 0.8)):
+        clock = Clock(epochs * 50_000, 10**9, 0)
+        player.play(_batch(), clock)
+        assert player.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
+        assert player.learning_rate(clock) == pytest.approx(0.02 / 1.0004**epochs)
+
+
+def test_adam_keeps_its_decays() -> None:
+    player = _player(_build(optimizer="adam"), "d16")
+    player.play(_batch(), START)
+    assert player.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
+    assert player.momentum is None
+
+
+def test_the_lsun_networks_play() -> None:
+    game = _build(style="lsun", resolution=16, widths=(8, 32))
+    for player in game.players:
+        assert player.play(_batch(), START).loss.isfinite()
+    norms = [layer for layer in game.generator.modules() if isinstance(layer, BatchNorm)]
+    assert len(norms) == 4
+    assert all(norm.mean.ne(0).any() for norm in norms)
+
+
+def _gradients(part: slice) -> dict[str, Tensor]:
+    """Each player's gradients, averaged over the ranks that play their parts, and the running statistics after that."""
+    game = _build(style="lsun", resolution=16, widths=(8, 32))
+    found: dict[str, Tensor] = {}
+    for player in game.players:
+        player.play(_batch(part), START).loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(player.network.parameters())
+        gradients = {name: p.grad for name, p in player.network.named_parameters() if p.grad is not None}
+        found |= {f"{player.name}.{name}": gradient.clone() for name, gradient in gradients.items()}
+    return found | dict(game.generator.named_buffers())
+
+
+def _rank(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    save_file(_gradients(slice(rank * 4, rank * 4 + 4)), folder / f"{rank}.safetensors")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
+    """Of the networks with batch norm and dropout of maps; the running statistics too."""
+    mp.spawn(_rank, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
+    one = _gradients(slice(0, 8))
+    assert (
+        len(one) == 6 + 6 + 8 + 10 + 2 * 4
+    )  # weights and offsets of four networks, statistics of four norms
+    for rank in (0, 1):
+        found = load_file(tmp_path / f"{rank}.safetensors")
+        for name, value in one.items():
+            torch.testing.assert_close(
+                found[name], value, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+def test_the_recipes() -> None:
+    assert (lapgan().optimizer, lapgan().lr, lapgan().batch, lapgan().widths) == ("sgd", 0.02, 128, ())
+    with torch.device("meta"):
+        for recipe in (lapgan(), replace(lapgan(), resolution=1024, style="lsun", base=4), lapgan_cpu()):
+            names = [player.name for player in recipe.build(DataFormat(3)).players]
+            assert names[-1] == f"g{recipe.resolution}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"levels": (4,)}, "levels must be different ones of 8, 16, 32, not"),
+        ({"levels": (8, 8)}, "levels must be different ones of 8, 16, 32, not"),
+        ({"batch": 7}, "batch must be even, half reals and half fakes, not 7"),
+        ({"base": 12}, "base must be a power of two from 4"),
+    ],
+)
+def test_a_recipe_that_cannot_be(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(RECIPE, **changes)  # type: ignore[arg-type]
+
+
+def test_labels_must_be_there_to_train_by_them() -> None:
+    with pytest.raises(ValueError, match="conditional needs data with labels"):
+        replace(RECIPE, conditional=True).build(DataFormat(3))
+
+
+def test_levels_trained_apart_begin_as_those_trained_together() -> None:
+    together, apart = _build(), _build(levels=(16,))
+    assert [player.name for player in apart.players] == ["d16", "g16"]
+    for player in apart.players:
+        begun = player.network.state_dict()
+        for name, value in _player(together, player.name).network.state_dict().items():
+            assert torch.equal(value, begun[name])
+    for one, other in zip(together.generator.parameters(), apart.generator.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_levels_that_are_not_trained_move_to_the_device_too() -> None:
+    game = set_up_game(replace(RECIPE, levels=(16,)), DataFormat(3), torch.device("meta"))
+    assert {parameter.device.type for parameter in game.generator.parameters()} == {"meta"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    labels = [number % 2 for number in range(20)]
+    return write_dataset(tmp_path_factory.mktemp("lapgan") / "data", shapes(20, 16), labels)
+
+
+def _train(data: Path, name: str, *more: str) -> Path:
+    folder = data.parent / name
+    assert main([*TINY, "--data", str(data), "--out", str(folder), *more]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path) -> Path:
+    """All levels, uninterrupted."""
+    return _train(data, "whole")
+
+
+@pytest.fixture(scope="module")
+def parts(data: Path) -> tuple[Path, Path]:
+    """The same levels by two runs."""
+    return _train(data, "middle", "--levels", "8"), _train(data, "others", "--levels", "16", "4")
+
+
+def test_training_moves_every_weight(whole: Path) -> None:
+    first, last = (state_of(path) for path in sorted((whole / "checkpoints").iterdir())[:: 4 - 1])
+    weights = [name for name in last if ".network." in name]
+    assert len(weights) == 2 * (
+        6 + 6 + 8
+    )  # two MLPs of three layers, and convolutions with a plane for the label
+    assert [name for name in weights if torch.equal(first[name], last[name])] == []
+
+
+def test_a_killed_run_ends_in_the_same_bits(data: Path, whole: Path) -> None:
+    folder = data.parent / "killed"
+    process = start((*TINY, "--data", data, "--out", folder))
+    deadline = time.monotonic() + 200
+    while not list(folder.glob("checkpoints/[0-9]*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "checkpoints" / "0000000064").exists()
+    assert main(["--resume", "--tracker", "none", "--out", str(folder)]) == 0
+    assert differences(newest_state(folder), newest_state(whole)) == []
+
+
+def test_levels_trained_apart_are_those_trained_together(
+    whole: Path, parts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert join((*parts, tmp_path / "joined")) == 0
+    together = load_file(max(whole.glob("checkpoints/[0-9]*/model/model.safetensors")))
+    assert differences(load_file(tmp_path / "joined" / "model.safetensors"), together) == []
+    states = [newest_state(part) for part in parts]
+    assert {name.split(".")[0] for name in states[0]} == {"d8", "g8", "average"}
+    apart = {name: value for state in states for name, value in state.items() if ".network." in name}
+    assert differences(apart, {n: v for n, v in newest_state(whole).items() if ".network." in n}) == []
+
+
+def test_a_joined_model_is_exported_and_grows_level_by_level(
+    parts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert join((*parts, tmp_path / "joined")) == 0
+    export(tmp_path / "joined", tmp_path / "model")
+    about = json.loads((tmp_path / "model" / "config.json").read_text())["about"]
+    assert about["settings"]["levels"] == []
+    assert {side: level["settings"]["levels"] for side, level in about["levels"].items()} == {
+        "4": [16, 4],
+        "8": [8],
+        "16": [16, 4],
+    }
+    generator = load_generator(tmp_path / "model")
+    assert generator.class_names == ("a", "b")
+    pictures = list(Sampler(generator).stream([0, 1]))
+    assert [tuple(picture.shape) for picture in pictures] == [(2, 3, r, r) for r in (4, 8, 16)]
+
+
+def test_runs_that_cannot_be_joined(
+    data: Path, whole: Path, parts: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wider = _train(data, "wider", "--levels", "16", "4", "--kimg", "0.008", "--widths", "8", "8", "6")
+    more = write_dataset(tmp_path / "more", shapes(10, 16, seed=1), [0, 1] * 5)
+    elsewhere = tmp_path / "elsewhere"
+    assert (
+        main([*TINY, "--data", str(more), "--out", str(elsewhere), "--levels", "16", "4", "--kimg", "0.008"])
+        == 0
+    )
+    out = tmp_path / "joined"
+    for runs, words in (
+        ((), "name one run or more"),
+        ((parts[0],), "no run trains level 4"),
+        ((*parts, whole), "level 4 is trained by"),
+        ((parts[0], wider), "differ in widths"),
+        ((parts[0], elsewhere), "were trained on different data"),
+        ((tmp_path / "nothing",), "neither a model"),
+    ):
+        capsys.readouterr()
+        assert join((*runs, out)) == 2
+        assert words in capsys.readouterr().err
+        assert not out.exists()
+    assert join((whole, parts[0])) == 2
+    assert "exists and is not empty" in capsys.readouterr().err
