@@ -39,7 +39,10 @@ class Generator(nn.Module, ABC):
         """The keyword arguments, as JSON values, that build this generator again."""
 
     def find_center(self) -> None:
-        """Measure what truncation draws towards, once the weights are final. Nothing to do for most."""
+        """Measure what the weights, once final, determine: what truncation draws towards, statistics of batch norm.
+
+        Nothing to do for most. The weights themselves stay as they are.
+        """
 
     def grow(self, resolution: int, blend: float) -> None:
         """Yield pictures up to side `resolution`, their newest level with weight `blend` against the one before.

@@ -185,6 +185,7 @@ class Trainer:
         """Write the sample grids."""
         if self.accelerator.is_main_process:
             folder = self.run_folder / "samples" / f"{self.clock.images:010d}"
+            self.average.generator.find_center()
             paths = save_grids(self.average.generator, folder, self.device)
             for tracker in self.trackers:
                 tracker.grids(self.clock.images, paths)

@@ -1,0 +1,230 @@
+"""SAGAN's game: its losses, when the singular vectors move, and real runs that are killed, resumed and shared."""
+
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from toy import differences, metrics, newest_state, shapes, start, train
+
+from models.checkpoint import load_generator
+from models.normalization import SpectralConv2d
+from models.sagan import SAGANGenerator
+from tests.prepared import write_dataset
+from training.adversarial import Discriminate, Generate
+from training.collective import average_gradients, use_global_batch
+from training.draws import Draws
+from training.game import Batch, Clock, Game, Player
+from training.growth import Stage
+from training.recipes.recipe import DataFormat
+from training.recipes.sagan import SAGANRecipe, sagan, sagan_cpu
+
+RECIPE = SAGANRecipe(
+    resolution=16, kimg=1, batch=8, widths=(8, 6, 4), noise_size=12, attention=(8,), lr_g=0.01, lr_d=0.02
+)
+TINY = (
+    *("--recipe", "sagan-cpu", "--tracker", "none", "--resolution", "16", "--widths", "8", "6", "4"),
+    *("--noise-size", "12", "--attention", "8", "--batch", "8", "--kimg", "0.096"),
+    *("--log-every", "0.016", "--checkpoint-every", "0.032", "--snapshot-every", "100"),
+)
+START = Clock(0, 1000, 0)
+
+
+def _game(classes: tuple[str, ...] = ("a", "b")) -> tuple[Game, Discriminate, Generate]:
+    torch.manual_seed(0)
+    game = RECIPE.build(DataFormat(3, classes))
+    d, g = game.players
+    assert isinstance(d, Discriminate)
+    assert isinstance(g, Generate)
+    return game, d, g
+
+
+def _batch(labels: bool = True) -> Batch:
+    reals = shapes(8, 16).float() / 127.5 - 1
+    kinds = torch.arange(8) % 2 if labels else None
+    return Batch(reals, kinds, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(16, 8))
+
+
+def _vectors(network: nn.Module) -> dict[str, Tensor]:
+    return {
+        key: value.clone() for key, value in network.state_dict().items() if key.endswith(("left", "right"))
+    }
+
+
+def _step(player: Player) -> None:
+    player.optimizer.zero_grad()
+    player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    player.optimizer.step()
+
+
+def test_the_papers_settings() -> None:
+    recipe = sagan()
+    assert (recipe.resolution, recipe.batch, recipe.kimg) == (128, 256, 256_000)
+    assert (recipe.lr_g, recipe.lr_d) == (1e-4, 4e-4)
+    d, g = replace(recipe, widths=(4, 4, 4, 4, 4, 4)).build(DataFormat(3)).players
+    assert [player.optimizer.param_groups[0]["betas"] for player in (d, g)] == [(0.0, 0.9)] * 2
+    assert [player.learning_rate(Clock(0, 1000, 0)) for player in (d, g)] == [4e-4, 1e-4]
+    assert [player.learning_rate(Clock(1000, 1000, 0)) for player in (d, g)] == [4e-4, 1e-4]
+
+
+def test_the_recipe_for_cpus_builds() -> None:
+    game = sagan_cpu().build(DataFormat(3))
+    assert game.generator.resolutions[-1] == 64
+
+
+@pytest.mark.parametrize("classes", [(), ("a", "b")])
+def test_both_sides_play_the_hinge(classes: tuple[str, ...]) -> None:
+    _, d, g = _game(classes)
+    batch = _batch(bool(classes))
+    z = batch.draws.draw("latents", d.generator.prior)
+    if batch.labels is not None:
+        z = d.generator.with_labels(z, batch.labels)
+    with torch.no_grad():
+        fake = d.network(d.generator(z)[-1:], batch.labels).score
+        real = d.network([batch.reals], batch.labels).score
+    expected = (1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean()
+    torch.testing.assert_close(d.play(batch, START).loss, expected)
+    torch.testing.assert_close(g.play(batch, START).loss, -fake.mean())
+
+
+def test_singular_vectors_move_once_for_each_real_batch_and_with_no_pass() -> None:
+    _, d, g = _game()
+    before = _vectors(d.network) | {f"g.{k}": v for k, v in _vectors(g.network).items()}
+    d.play(_batch(), START)  # reals and fakes
+    g.play(_batch(), START)
+    after = _vectors(d.network) | {f"g.{k}": v for k, v in _vectors(g.network).items()}
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    _step(d)
+    moved = _vectors(d.network)
+    weights = dict(d.network.named_parameters())
+    for key, left in _vectors(d.network).items():
+        if not key.endswith("left"):
+            continue
+        matrix = weights[key.removesuffix("left") + "weight"].detach().flatten(1)
+        right = nn.functional.normalize(matrix.T @ before[key], dim=0)  # one iteration with the new weights
+        torch.testing.assert_close(moved[key.removesuffix("left") + "right"], right)
+        torch.testing.assert_close(left, nn.functional.normalize(matrix @ right, dim=0))
+    assert all(torch.equal(value, before[f"g.{key}"]) for key, value in _vectors(g.network).items())
+
+
+def test_spectral_norms_stay_near_one_while_training() -> None:
+    _, d, _ = _game()
+    for _ in range(40):
+        _step(d)
+    layers = [module for module in d.network.modules() if isinstance(module, SpectralConv2d)]
+    gains = [torch.linalg.matrix_norm(layer.normalized().flatten(1), 2).item() for layer in layers]
+    assert len(gains) > 8
+    assert gains == pytest.approx([1.0] * len(gains), abs=0.1)
+
+
+def test_the_projection_learns_the_labels_in_each_step() -> None:
+    _, d, _ = _game()
+    assert d.network.embed is not None
+    d.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    gradient = d.network.embed.weight.grad  # (features, classes)
+    assert gradient is not None
+    assert gradient.ne(0).any(0).all()
+
+
+def test_coarse_pictures_change_nothing_that_is_trained() -> None:
+    losses = []
+    for found in (False, True):
+        _, d, g = _game()
+        if found:
+            g.network.eval()
+            vectors = _vectors(g.network)
+            g.network.find_center()
+            g.network.load_state_dict(vectors, strict=False)
+            g.network.train()
+            assert any(image.ne(0).any() for image in g.network(g.network.prior(2, torch.Generator()))[:-1])
+        losses.append([player.play(_batch(), START).loss.item() for player in (d, g)])
+    assert losses[0] == losses[1]
+
+
+def _gradients(part: slice, global_batch: bool = True) -> dict[str, Tensor]:
+    """Each player's gradients in its first move, for this rank's part of a batch of eight."""
+    game, *_ = _game()
+    whole = _batch()
+    assert whole.labels is not None
+    batch = replace(
+        whole, reals=whole.reals[part], labels=whole.labels[part], draws=replace(whole.draws, part=part)
+    )
+    found = {}
+    for player in game.players:
+        if global_batch:
+            use_global_batch(player.network)
+    for player in game.players:
+        for other in game.players:
+            other.network.requires_grad_(other is player)
+        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(player.network.parameters())
+        found |= {f"{player.name}.{name}": p.grad for name, p in player.network.named_parameters()}
+    return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+
+def _rank(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    part = slice(rank * 4, rank * 4 + 4)
+    for name, global_batch in (("global", True), ("local", False)):
+        save_file(_gradients(part, global_batch), folder / f"{name}-{rank}.safetensors")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
+    mp.spawn(_rank, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
+    one = _gradients(slice(0, 8))
+    found = {path.stem: load_file(path) for path in tmp_path.glob("*.safetensors")}
+    for rank in (0, 1):
+        assert found[f"global-{rank}"].keys() == one.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(found[f"global-{rank}"][name], value, rtol=1e-3, atol=1e-5)
+    name = "g.dense.weight"
+    assert not torch.allclose(found["local-0"][name], one[name], rtol=0.01, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    labels = [number % 2 for number in range(20)]
+    return write_dataset(tmp_path_factory.mktemp("sagan") / "data", shapes(20, 16), labels)
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path) -> Path:
+    """The run that nothing interrupts."""
+    folder = data.parent / "whole"
+    train((*TINY, "--data", data, "--out", folder))
+    return folder
+
+
+def test_a_run_gives_a_model_that_paints_by_label(whole: Path) -> None:
+    generator = load_generator(whole)
+    assert isinstance(generator, SAGANGenerator)
+    assert generator.class_names == ("a", "b")
+    z = generator.prior(4, torch.Generator().manual_seed(0))
+    images = generator(z)
+    assert all(image.isfinite().all() for image in images)
+    assert all(image.std() > 0 for image in images)  # the coarse ones are there
+    one, other = (generator(generator.with_labels(z, torch.full((4,), k)))[-1] for k in (0, 1))
+    assert not torch.allclose(one, other)
+
+
+def test_a_killed_run_ends_in_the_same_bits(whole: Path, data: Path) -> None:
+    run = data.parent / "killed"
+    process = start((*TINY, "--data", data, "--out", run))
+    give_up = time.monotonic() + 100
+    while not any(run.glob("checkpoints/[0-9]*/state.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    train(("--resume", "--tracker", "none", "--out", run))
+    assert differences(newest_state(run), newest_state(whole)) == []
+    assert metrics(run) == metrics(whole)
