@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import wandb
 from PIL import Image
 from tensorboardX import SummaryWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from models.atomic import write_text
@@ -25,6 +26,9 @@ class Tracker:
 
     def alert(self, images: int, title: str, text: str) -> None:
         """Something that a person should know of now."""
+
+    def rewind(self, images: int) -> None:
+        """The run goes back to this time: what was reported since is void."""
 
     def video(self, images: int, path: Path) -> None:
         """The run's growth as an animated GIF."""
@@ -44,11 +48,16 @@ class JsonLines(Tracker):
 
     def __init__(self, run: Path, images: int) -> None:
         """Go on after `images` shown: what an interrupted run wrote beyond is taken back."""
-        path = run / "metrics.jsonl"
-        if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _images(line) <= images]
-            write_text(path, "".join(f"{line}\n" for line in kept))
-        self._file = path.open("a")
+        self._path = run / "metrics.jsonl"
+        self._file = self._path.open("a")
+        self.rewind(images)
+
+    def rewind(self, images: int) -> None:
+        """Take back the lines of later times."""
+        self._file.close()
+        kept = [line for line in self._path.read_text().splitlines() if _images(line) <= images]
+        write_text(self._path, "".join(f"{line}\n" for line in kept))
+        self._file = self._path.open("a")
 
     def scalars(self, images: int, values: dict[str, float]) -> None:
         """Append a line."""
@@ -77,7 +86,8 @@ def _images(line: str) -> float:
 class Wandb(Tracker):
     """A W&B run, offline unless WANDB_MODE says otherwise; resumed under the same id.
 
-    Its steps are images shown, so the sessions of a resumed run continue one another, online and once synced.
+    Its steps are images shown, so the sessions of a resumed run continue one another, online and once synced. They can
+    only rise: once a run has gone back they are ahead of the images shown, which are the axis of every chart.
     """
 
     def __init__(
@@ -93,6 +103,7 @@ class Wandb(Tracker):
             ValueError: W&B refuses: no such mode, or online without an API key.
         """
         self._checkpoints, self._kept = checkpoints, -1  # images shown before the last that was kept
+        self._step, self._ahead = 0, 0  # the last step, and how far it was ahead of the images shown
         try:
             self._run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", "crescendo"),
@@ -111,14 +122,19 @@ class Wandb(Tracker):
             ) from None
         self._run.define_metric("*", step_metric="images")
 
+    def rewind(self, images: int) -> None:
+        """Let what comes follow what was reported, which W&B cannot take back."""
+        self._ahead = self._step - images
+        self._kept = images
+
     def scalars(self, images: int, values: dict[str, float]) -> None:
         """Log metrics against images shown."""
-        self._run.log({"images": images, **values}, step=images)
+        self._log(images, values)
 
     def grids(self, images: int, paths: dict[int, Path]) -> None:
         """Log a picture per resolution."""
         pictures = {f"samples/{side}x{side}": wandb.Image(str(path)) for side, path in paths.items()}
-        self._run.log({"images": images, **pictures}, step=images)
+        self._log(images, pictures)
 
     def alert(self, images: int, title: str, text: str) -> None:
         """Have W&B notify whoever asked it to (by mail or Slack)."""
@@ -126,7 +142,7 @@ class Wandb(Tracker):
 
     def video(self, images: int, path: Path) -> None:
         """Log the video."""
-        self._run.log({"images": images, "growth": wandb.Video(str(path), format="gif")}, step=images)
+        self._log(images, {"growth": wandb.Video(str(path), format="gif")})
 
     def artifact(self, images: int, folder: Path) -> None:
         """Log the checkpoint as the newest version of the artifact `checkpoint-ID`, if these are wanted."""
@@ -140,6 +156,10 @@ class Wandb(Tracker):
         """Finish the W&B run."""
         self._run.finish()
 
+    def _log(self, images: int, values: Mapping[str, Any]) -> None:
+        self._step = images + self._ahead
+        self._run.log({"images": images, **values}, step=self._step)
+
 
 class TensorBoard(Tracker):
     """Event files in the run's `tensorboard/`: `tensorboard --logdir RUN/tensorboard` shows them."""
@@ -151,6 +171,11 @@ class TensorBoard(Tracker):
         )
         listing = json.dumps(config, indent=4)
         self._writer.add_text("config", "".join(f"    {line}\n" for line in listing.splitlines()), images)
+
+    def rewind(self, images: int) -> None:
+        """Mark what came later as overwritten."""
+        start = Event(step=images + 1, session_log=SessionLog(status=SessionLog.START))
+        self._writer.file_writer.add_event(start, images + 1)
 
     def scalars(self, images: int, values: dict[str, float]) -> None:
         """Write metrics against images shown."""

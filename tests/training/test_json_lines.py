@@ -30,3 +30,13 @@ def test_what_came_after_the_checkpoint_is_taken_back(tmp_path: Path) -> None:
     tracker.scalars(48, {"loss/d": 4.0})
     tracker.close()
     assert _lines(tmp_path)[-1] == {"images": 48, "loss/d": 4.0}
+
+
+def test_a_run_that_goes_back_takes_its_lines_back(tmp_path: Path) -> None:
+    tracker = JsonLines(tmp_path, 0)
+    for images in (16, 32, 48):
+        tracker.scalars(images, {})
+    tracker.rewind(32)
+    tracker.scalars(40, {})
+    tracker.close()
+    assert [line["images"] for line in _lines(tmp_path)] == [16, 32, 40]

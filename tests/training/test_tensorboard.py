@@ -34,6 +34,16 @@ def test_a_resumed_run_overwrites_what_came_after_its_checkpoint(run: Path) -> N
     assert starts == [1, 17]
 
 
+def test_a_run_that_goes_back_overwrites_likewise(tmp_path: Path) -> None:
+    tracker = TensorBoard(tmp_path, 0, {})
+    tracker.scalars(32, {"loss/d": 1.0})
+    tracker.rewind(16)
+    tracker.scalars(32, {"loss/d": 2.0})
+    tracker.close()
+    order = [(event.step, event.WhichOneof("what")) for event in events(tmp_path)]
+    assert order[-3:] == [(32, "summary"), (17, "session_log"), (32, "summary")]
+
+
 def test_the_recipe_is_among_the_texts(run: Path) -> None:
     (_, config), _ = values(run, "config")
     text = config.tensor.string_val[0].decode()

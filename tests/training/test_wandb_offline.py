@@ -198,6 +198,20 @@ def test_alerts_always_and_checkpoints_on_request(home: Path, tmp_path: Path, wa
         assert kept == {"state.json": "{}", "model/config.json": "[]"}
 
 
+def test_steps_rise_though_a_run_goes_back(home: Path, tmp_path: Path) -> None:
+    tracker = Wandb(tmp_path / "run", "abc123", {}, checkpoints=False)
+    for images, loss in ((16, 1.0), (32, 2.0), (48, 3.0)):
+        tracker.scalars(images, {"loss/d": loss})
+    for loss in (4.0, 5.0):
+        tracker.rewind(16)
+        tracker.scalars(32, {"loss/d": loss})
+    tracker.close()
+    wandb.teardown()
+    (path,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
+    logged = [(step["_step"], step["images"], step["loss/d"]) for step in _history(list(_records(path)))]
+    assert logged == [(16, 16, 1.0), (32, 32, 2.0), (48, 48, 3.0), (64, 32, 4.0), (80, 32, 5.0)]
+
+
 def test_disabled_writes_nothing(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     (tmp_path / "run").mkdir()
