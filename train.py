@@ -9,6 +9,7 @@ from pathlib import Path
 import tyro
 
 from training import run
+from training.collective import LostRankError
 from training.launch import accelerator_for
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         complete = trainer.run()
-    except TrainingError as error:
+    except (TrainingError, LostRankError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     if not complete and trainer.accelerator.is_main_process:
