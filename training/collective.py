@@ -132,3 +132,12 @@ def least(value: float, device: torch.device) -> float:
     shared = torch.tensor(value, device=device, dtype=torch.float64)
     _reduce(shared, dist.ReduceOp.MIN)
     return shared.item()
+
+
+def first(value: float, device: torch.device) -> float:
+    """The first rank's value."""
+    if ranks() == 1:
+        return value
+    shared = torch.tensor(value if dist.get_rank() == 0 else 0.0, device=device, dtype=torch.float64)
+    _reduce(shared)
+    return shared.item()

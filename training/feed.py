@@ -48,6 +48,11 @@ class Feed:
         self._ahead = self._prepare(following)
         return images.float() / 127.5 - 1, labels
 
+    def some(self, count: int, resolution: int) -> Tensor:
+        """Images from all over the data set, at most `count`, always the same: uint8 (N, C, r, r)."""
+        step = max(1, len(self._dataset) // count)
+        return self._dataset.images(list(range(0, len(self._dataset), step))[:count], resolution)
+
     def close(self) -> None:
         """Stop preparing."""
         self._worker.shutdown(cancel_futures=True)

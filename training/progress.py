@@ -49,6 +49,12 @@ class TrainingProgress:
         self._done += images
         self._bar.advance(self._task, images)
 
+    def go_back(self, images: int) -> None:
+        """Count from fewer images again."""
+        self._done = images
+        self._marked = (time.monotonic(), images)
+        self._bar.update(self._task, completed=images)
+
     def say(self, text: str) -> None:
         """Print a line, above the bar where there is one."""
         if self._shown:

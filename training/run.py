@@ -28,6 +28,7 @@ from training import preflight, state
 from training.ema import MovingAverage
 from training.feed import Feed
 from training.game import Clock
+from training.guard import EventLog
 from training.launch import accelerator_for
 from training.play import set_up_game
 from training.recipes import RECIPES
@@ -135,6 +136,7 @@ def set_up(
             "versions": record.versions,
         }
         opened = open_trackers(trackers, folder, clock.images, record.identity, config, artifacts)
+        opened.append(EventLog(folder))
     feed = Feed(dataset, recipe.seed, recipe.flip)
     return Trainer(game, feed, recipe, folder, about, opened, average, clock, pieces, accelerator)
 

@@ -8,7 +8,7 @@ Random numbers, the order of the data and all schedules are functions of the clo
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -50,9 +50,14 @@ def save(
             aside / "state.json",
             json.dumps({"images": clock.images, "round": clock.round, "phase": clock.phase, **more}),
         )
-    for old in checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+    remove(checkpoints(run)[:-keep])
     return folder
+
+
+def remove(folders: Sequence[Path]) -> None:
+    """Remove checkpoints, in this order."""
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 def checkpoints(run: Path) -> list[Path]:

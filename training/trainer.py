@@ -1,8 +1,10 @@
 """The only training loop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,10 +12,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from training import collective, state
+from training.diversity import relative_diversity
 from training.draws import Draws, derive_seed
 from training.ema import MovingAverage
 from training.feed import Feed, Stretch
 from training.game import Batch, Clock, Game, Player
+from training.guard import Finding, Guard, Rollbacks, logged
 from training.memory import memory_of, release
 from training.play import Table, memory_format
 from training.progress import TrainingProgress
@@ -26,6 +30,14 @@ from training.video import write_growth_video
 
 class TrainingError(RuntimeError):
     """Training cannot go on. The message says why, and what to do; the last checkpoint is from before."""
+
+
+class SetBackError(TrainingError):
+    """What has happened since some moment is to be undone."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.text)
+        self.since = finding.since  # images shown at that moment
 
 
 class Trainer:
@@ -49,6 +61,8 @@ class Trainer:
         self.device, self.layout = accelerator.device, memory_format(recipe)
         self.table, self.pieces = Table(game, accelerator), pieces
         self.growth = recipe.growth()
+        self.guard = Guard(recipe.guard, logged(run, clock.images))
+        self.rollbacks = Rollbacks(run, recipe.guard)
         self.sums: dict[str, tuple[Tensor, int]] = {}
         self.asked_to_stop = False
         self.before = clock.images  # images shown before the last round
@@ -61,15 +75,14 @@ class Trainer:
             with self.progress, handled(self.stop):
                 if self.clock.images == 0:
                     self.snapshot()
-                while self.clock.images < total and not collective.any_rank(self.asked_to_stop, self.device):
-                    self.round()
-                    if self.due(self.recipe.log_every):
-                        self.log()
-                    if self.due(self.recipe.snapshot_every) or self.clock.images >= total:
-                        self.snapshot()
-                    if self.due(self.recipe.checkpoint_every):
-                        self.save()
-                self.save()
+                over = False
+                while not over:
+                    over = self.clock.images >= total or collective.any_rank(self.asked_to_stop, self.device)
+                    try:
+                        self.save() if over else self.advance()
+                    except SetBackError as trouble:
+                        self.roll_back(trouble)
+                        over = False
                 if self.clock.images >= total:
                     self.film()
             return self.clock.images >= total
@@ -78,6 +91,16 @@ class Trainer:
             for tracker in self.trackers:
                 tracker.close()
             self.accelerator.end_training()
+
+    def advance(self) -> None:
+        """A round, and the reports that are due after it."""
+        self.round()
+        over = self.clock.images >= self.clock.total
+        figures = self.snapshot() if over or self.due(self.recipe.snapshot_every) else {}
+        if figures or self.due(self.recipe.log_every):
+            self.log(figures)
+        if self.due(self.recipe.checkpoint_every):
+            self.save()
 
     def stop(self) -> None:
         """Stop after this round."""
@@ -90,7 +113,8 @@ class Trainer:
     def round(self) -> None:
         """One round: in every turn a fresh batch, on which each player whose turn it is moves."""
         self.before = self.clock.images
-        torch.manual_seed(derive_seed(self.recipe.seed, self.before, self.accelerator.process_index))
+        seed = self.rollbacks.seed(self.recipe.seed)
+        torch.manual_seed(derive_seed(seed, self.before, self.accelerator.process_index))
         for turn in range(self.game.turns):
             batch = self.batch()
             for player in self.game.players:
@@ -113,7 +137,13 @@ class Trainer:
         return Batch(
             reals.to(self.device, memory_format=self.layout),
             None if labels is None else labels.to(self.device),
-            Draws(self.recipe.seed, images, stage.batch, self.part(stage.batch), self.device),
+            Draws(
+                self.rollbacks.seed(self.recipe.seed),
+                images,
+                stage.batch,
+                self.part(stage.batch),
+                self.device,
+            ),
             stage,
         )
 
@@ -131,11 +161,15 @@ class Trainer:
     def step(self, player: Player, batch: Batch) -> None:
         """One move."""
         scalars = self.gradients(player, batch)
-        scalars[f"gradient/{player.name}"] = self.table.step(player, player.learning_rate(self.clock))
+        scalars[f"gradient/{player.name}"] = self.table.step(player, self.learning_rate(player))
         player.stepped(scalars, batch.stage)
         for name, value in scalars.items():
             total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))
             self.sums[name] = (total + value, count + 1)
+
+    def learning_rate(self, player: Player) -> float:
+        """The player's step size now."""
+        return player.learning_rate(self.clock) * self.rollbacks.pace
 
     def gradients(self, player: Player, batch: Batch) -> dict[str, Tensor]:
         """A move's gradients. Where memory runs out, this rank's part is cut finer from here to the phase's end."""
@@ -153,27 +187,59 @@ class Trainer:
         self.alert("out of memory", f"{piece} images at once were too many; going on with {(piece + 1) // 2}")
         return self.gradients(player, batch)
 
-    def log(self) -> None:
-        """Report the means since the last report. Raises TrainingError."""
+    def log(self, figures: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Report the means since the last report, and figures. Raises TrainingError where the guard says so."""
         if not self.sums:
             return
         means = torch.stack([total / count for total, count in self.sums.values()])
         values = dict(zip(self.sums, collective.mean_over_ranks(means).tolist(), strict=True))
         self.sums = {}
-        bad = [name for name, value in values.items() if not torch.isfinite(torch.tensor(value))]
-        if bad:
-            raise TrainingError(
-                f"{', '.join(bad)} is not finite after {self.clock.images} images; the last checkpoint is from before. "
-                "Try a lower learning rate, or another seed."
-            )
         for player in self.game.players:
-            values[f"lr/{player.name}"] = player.learning_rate(self.clock)
+            values[f"lr/{player.name}"] = self.learning_rate(player)
         stage = self.growth.at(self.before)
         values |= {"resolution": stage.resolution, "blend": stage.blend, "batch": stage.batch}
         values["memory_gb"] = memory_of(self.device).peak() / 1e9
         values["img_per_s"] = self.progress.report(values)
+        values |= figures
+        if all(isfinite(value) for value in values.values()):
+            for tracker in self.trackers:
+                tracker.scalars(self.clock.images, values)
+        for finding, policy in self.guard.check({"images": self.clock.images, **values}):
+            self.alert(finding.title, finding.text)
+            if policy != "warn":
+                raise SetBackError(finding) if policy == "rollback" else TrainingError(finding.text)
+
+    def roll_back(self, trouble: SetBackError) -> None:
+        """Go back to the newest checkpoint from before the trouble, slow down, and draw other noise.
+
+        Raises:
+            TrainingError: there is none, or the run was set back often enough.
+        """
+        saved = state.checkpoints(self.run_folder)
+        good = [folder for folder in saved if int(folder.name) <= trouble.since]
+        if not good or self.rollbacks.left == 0:
+            why = (
+                "was set back as often as it may be"
+                if good
+                else "has no checkpoint from before to go back to"
+            )
+            raise TrainingError(f"{trouble} The run {why}.") from trouble
+        origin, self.sums = self.clock.images, {}
+        collective.any_rank(False, self.device)  # every rank has seen the checkpoints
+        self.rollbacks.add(origin, int(good[-1].name))
+        if self.accelerator.is_main_process:
+            state.remove(saved[: len(good) - 1 : -1])  # newest first: a kill leaves no gap
+            self.rollbacks.write()
+        self.clock = state.load(good[-1], self.game, self.average, self.clock.total)
+        self.before = self.clock.images
+        self.guard.forget(self.clock.images)
+        self.progress.go_back(self.clock.images)
         for tracker in self.trackers:
-            tracker.scalars(self.clock.images, values)
+            tracker.rewind(self.clock.images)
+        pace = self.rollbacks.pace
+        self.alert(
+            "rolled back", f"from {origin} images to {self.clock.images}; learning rates are {pace:g} times"
+        )
 
     def alert(self, title: str, text: str) -> None:
         """Report what a person should know of now."""
@@ -181,14 +247,17 @@ class Trainer:
         for tracker in self.trackers:
             tracker.alert(self.clock.images, title, text)
 
-    def snapshot(self) -> None:
-        """Write the sample grids."""
+    def snapshot(self) -> dict[str, float]:
+        """Write the sample grids. Returns how diverse the samples are, in the diversity of reals."""
+        share = 0.0
         if self.accelerator.is_main_process:
             folder = self.run_folder / "samples" / f"{self.clock.images:010d}"
             self.average.generator.find_center()
             paths = save_grids(self.average.generator, folder, self.device)
             for tracker in self.trackers:
                 tracker.grids(self.clock.images, paths)
+            share = relative_diversity(self.average.generator, self.feed, self.device)
+        return {"diversity": collective.first(share, self.device)}
 
     def film(self) -> None:
         """Write the growth video."""
@@ -208,4 +277,4 @@ class Trainer:
             folder = state.save(self.run_folder, self.game, self.average, self.clock, about, kept, more)
             for tracker in self.trackers:
                 tracker.artifact(self.clock.images, folder)
-        self.accelerator.wait_for_everyone()
+        collective.any_rank(False, self.device)  # wait until it is there

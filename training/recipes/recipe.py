@@ -1,11 +1,12 @@
 """What every recipe says."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from training.game import Game
 from training.growth import Growth, steady
+from training.guard import GuardSettings
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Recipe(ABC):
     snapshot_every: float = 10.0  # sample grids, thousands of images
     checkpoint_every: float = 10.0  # checkpoints, thousands of images
     keep: int = 3  # newest checkpoints to keep
+    guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
-        for field in (
+        for name in (
             "kimg",
             "batch",
             "ema_half_life",
@@ -44,11 +46,11 @@ class Recipe(ABC):
             "checkpoint_every",
             "keep",
         ):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
-        for field in ("seed", "micro_batch"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field} must not be negative, not {getattr(self, field)}")
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("seed", "micro_batch"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
 
     @abstractmethod
     def build(self, data: DataFormat) -> Game:
@@ -59,5 +61,7 @@ class Recipe(ABC):
         return steady(self.resolution, self.batch)
 
 
-# What may differ when a run is resumed: how long it goes on, how much it computes at once and what it writes.
-MAY_CHANGE = frozenset({"kimg", "micro_batch", "log_every", "snapshot_every", "checkpoint_every", "keep"})
+# What may differ when a run is resumed: how long it goes on, how much it computes at once, what it writes and minds.
+MAY_CHANGE = frozenset(
+    {"kimg", "micro_batch", "log_every", "snapshot_every", "checkpoint_every", "keep", "guard"}
+)

@@ -1,0 +1,36 @@
+"""How unlike a set of pictures are, in one number that also sees a handful of modes behind many samples."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.generator import Generator
+from models.sampler import Sampler
+from training.feed import Feed
+from training.snapshot import SEEDS
+
+SIDE = 16  # pixels, that pictures are compared at
+
+
+def diversity(pictures: Tensor) -> float:
+    """Median over pictures of the distance to the nearest other one, root mean square over pixels.
+
+    Args:
+        pictures: uint8 (N, C, r, r), N at least 2. Larger ones are averaged down to 16x16.
+    """
+    pixels = pictures.float() / 127.5
+    if pixels.shape[-1] > SIDE:
+        pixels = F.adaptive_avg_pool2d(pixels, SIDE)
+    flat = pixels.flatten(1)
+    distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist") / flat.shape[1] ** 0.5
+    distances.fill_diagonal_(torch.inf)
+    return float(distances.min(1).values.median())
+
+
+def relative_diversity(generator: Generator, feed: Feed, device: torch.device) -> float:
+    """Diversity of the snapshot's samples, at 16x16 or the nearest size so far, in that of as many reals."""
+    for pictures in Sampler(generator, device).stream(SEEDS):
+        if pictures.shape[-1] >= SIDE:
+            break
+    reals = feed.some(len(pictures), pictures.shape[-1])
+    return diversity(pictures.cpu()) / max(diversity(reals), 1e-6)
