@@ -91,3 +91,21 @@ def check_attention(attention: Sequence[int], resolutions: Sequence[int]) -> Non
     if not set(attention) <= set(resolutions):
         known = ", ".join(map(str, resolutions))
         raise ValueError(f"attention must be at some of the sides {known}, not at {list(attention)}")
+
+
+def attentions(
+    resolutions: Sequence[int],
+    channels: Sequence[int],
+    wanted: Sequence[int],
+    pointwise: Pointwise = plain,
+) -> nn.ModuleList:
+    """For the features of each resolution, which have so many channels, attention if wanted there, else the identity.
+
+    Raises:
+        ValueError: attention is wanted at a side that is none of the resolutions.
+    """
+    check_attention(wanted, resolutions)
+    return nn.ModuleList(
+        Attention(width, pointwise=pointwise) if side in wanted else nn.Identity()
+        for side, width in zip(resolutions, channels, strict=True)
+    )

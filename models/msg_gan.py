@@ -1,7 +1,8 @@
 """MSG-GAN: Multi-Scale Gradients for Generative Adversarial Networks (Karnewar & Wang 2020, arXiv 1903.06048).
 
 This is the first version (BMSG-GAN, 2019) by its authors' code: the generator emits an image at every resolution in
-one pass, the discriminator receives all of them.
+one pass, the discriminator receives all of them. Both may have self-attention (see `attention.py`), which the paper
+has not.
 
 Deviations: the 4x4 transposed convolution on the latent is written as a dense layer (the same function).
 """
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.attention import Equalized, attentions
 from models.discriminator import Discriminator, Verdict
 from models.generator import Generator, check_resolution
 from models.layers import (
@@ -67,6 +69,7 @@ class MSGGenerator(Generator):
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         latent_size: int = 512,  # length of z
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        attention: Sequence[int] = (),  # sides of the features that have it, pixels
     ) -> None:
         super().__init__()
         self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -80,6 +83,8 @@ class MSGGenerator(Generator):
         self.blocks = nn.ModuleList(
             _GeneratorBlock(a, b) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
+        self.attention = tuple(attention)
+        self.attentions = attentions(self.resolutions, self.widths, attention, Equalized)
         self.to_rgb = nn.ModuleList(EqualizedConv2d(width, image_channels, 1) for width in self.widths)
         self.center: Tensor  # mean of the 4x4 features over the prior
         self.register_buffer("center", torch.zeros(first, 4, 4))
@@ -98,9 +103,10 @@ class MSGGenerator(Generator):
         x = self._root(z)
         if truncation != 1:
             x = self.center + (x - self.center) * truncation
-        yield self.to_rgb[0](x)
-        for block, to_rgb in zip(self.blocks, list(self.to_rgb)[1:], strict=True):
-            x = block(x)
+        for grow, attention, to_rgb in zip(
+            [nn.Identity(), *self.blocks], self.attentions, self.to_rgb, strict=True
+        ):
+            x = attention(grow(x))
             yield to_rgb(x)
 
     @torch.no_grad()
@@ -121,6 +127,7 @@ class MSGGenerator(Generator):
             "widths": list(self.widths),
             "latent_size": self.latent_size,
             "image_channels": self.image_channels,
+            "attention": list(self.attention),
         }
 
 
@@ -173,6 +180,9 @@ class MSGDiscriminator(Discriminator):
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         combine: Combination = "lin_cat",  # how an image joins the features
+        attention: Sequence[
+            int
+        ] = (),  # sides of the features that have it, once the image has joined; pixels
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -185,6 +195,7 @@ class MSGDiscriminator(Discriminator):
         self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
             _DiscriminatorBlock(inputs[i + 1], widths[i + 1], phi.features) for i, phi in enumerate(combines)
         )
+        self.attentions = attentions(self.resolutions, inputs, attention, Equalized)
         first = widths[0]
         self.stddev = MinibatchStdDev()
         self.conv = EqualizedConv2d(inputs[0] + 1, first, 3)
@@ -193,10 +204,11 @@ class MSGDiscriminator(Discriminator):
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
         """Judge one picture per sample, given at every resolution: [(N, C, 4, 4), ...] -> score (N,)."""
-        a = self.from_rgb(images[-1])
-        scales = zip(reversed(images[:-1]), reversed(self.blocks), reversed(self.combines), strict=True)
-        for x, block, phi in scales:
-            a = phi(x, block(a))
+        *coarse, finest = self.attentions
+        a = finest(self.from_rgb(images[-1]))
+        scales = zip(images[:-1], self.blocks, self.combines, coarse, strict=True)
+        for x, block, phi, attention in reversed(list(scales)):
+            a = attention(phi(x, block(a)))
         a = leaky(self.conv(self.stddev(a)))
         a = leaky(self.conv_last(a))  # (N, C, 1, 1)
         return Verdict(self.score(a).flatten())

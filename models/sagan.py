@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.attention import Attention, check_attention
+from models.attention import attentions, check_attention
 from models.discriminator import Discriminator, Verdict
 from models.generator import Generator, check_resolution, draw_labels
 from models.layers import upsample
@@ -50,13 +50,9 @@ def _check(resolution: int, widths: Sequence[int], attention: Sequence[int]) -> 
     check_attention(attention, [4 << level for level in range(levels - 1)])
 
 
-def _attention(width: int, wanted: bool) -> nn.Module:
-    """Attention under spectral norm where it is wanted."""
-    return (
-        Attention(width, pointwise=lambda a, b: SpectralConv2d(a, b, 1, bias=False))
-        if wanted
-        else nn.Identity()
-    )
+def _pointwise(c_in: int, c_out: int) -> nn.Module:
+    """The 1x1 convolutions of attention."""
+    return SpectralConv2d(c_in, c_out, 1, bias=False)
 
 
 class _GeneratorBlock(nn.Module):
@@ -133,10 +129,7 @@ class SAGANGenerator(Generator):
         self.dense = SpectralLinear(noise_size, self.widths[0] * 16)
         classes = len(self.class_names) or 1
         self.attention = tuple(attention)
-        self.attentions = nn.ModuleList(
-            _attention(width, side in attention)
-            for side, width in zip(self.resolutions, self.widths, strict=True)
-        )
+        self.attentions = attentions(self.resolutions, self.widths, attention, _pointwise)
         self.blocks = nn.ModuleList(
             _GeneratorBlock(a, b, classes) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
@@ -259,14 +252,10 @@ class SAGANDiscriminator(Discriminator):
         self.resolutions = (resolution,)
         self.classes = classes
         self.first = _FirstBlock(image_channels, widths[-1])
-        blocks: list[nn.Module] = []
-        for level in reversed(
-            range(len(widths) - 1)
-        ):  # features of side 4 << level, widths[level + 1] channels
-            blocks.append(_attention(widths[level + 1], 4 << level in attention))
-            block = _DownBlock if level > 0 else _LastBlock
-            blocks.append(block(widths[level + 1], widths[level]))
-        self.blocks = nn.Sequential(*blocks)
+        sides = [4 << level for level in range(len(widths) - 1)]  # of the features, coarse to fine
+        self.attentions = attentions(sides, widths[1:], attention, _pointwise)
+        self.blocks = nn.ModuleList([_LastBlock(widths[1], widths[0])])  # coarse to fine too
+        self.blocks.extend(_DownBlock(a, b) for a, b in zip(widths[2:], widths[1:], strict=False))
         self.score = SpectralLinear(widths[0], 1)
         self.embed = SpectralLinear(classes, widths[0], bias=False) if classes else None
 
@@ -276,7 +265,10 @@ class SAGANDiscriminator(Discriminator):
         Raises:
             ValueError: it judges by labels, and there are none.
         """
-        h = F.relu(self.blocks(self.first(images[-1]))).sum((2, 3))  # (N, widths[0])
+        x = self.first(images[-1])
+        for attention, block in reversed(list(zip(self.attentions, self.blocks, strict=True))):
+            x = block(attention(x))
+        h = F.relu(x).sum((2, 3))  # (N, widths[0])
         score = self.score(h).flatten()
         if self.embed is None:
             return Verdict(score)

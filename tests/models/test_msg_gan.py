@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.attention import Attention
 from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator, paper_widths
 
 COMBINATIONS = get_args(Combination)
@@ -192,3 +193,63 @@ def test_bad_widths(network: type[nn.Module], widths: tuple[int, ...]) -> None:
         ValueError, match="widths must be 3 even numbers from 2 to 4096, one per resolution from 4 to 16"
     ):
         network(16, widths)
+
+
+def test_attention_at_some_resolutions() -> None:
+    torch.manual_seed(0)
+    generator = MSGGenerator(16, (8, 6, 4), latent_size=12, attention=(4, 8))
+    discriminator = MSGDiscriminator(16, (8, 6, 4), attention=(8, 16))
+    sides: list[int] = []
+    for network in (generator, discriminator):
+        for module in network.modules():
+            if isinstance(module, Attention):
+                module.register_forward_hook(lambda _m, _i, y: sides.append(y.shape[-1]))
+                torch.nn.init.constant_(module.gamma, 0.5)
+    discriminator(generator(torch.randn(4, 12))).score.square().sum().backward()
+    assert sides == [4, 8, 16, 8]
+    for network in (generator, discriminator):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.ne(0).any(), name
+    again = MSGGenerator(**generator.settings())
+    again.load_state_dict(generator.state_dict())
+    assert again.attention == (4, 8)
+
+
+def test_attention_is_the_identity_at_first() -> None:
+    networks = []
+    for attention in ((), (8,)):
+        torch.manual_seed(0)
+        networks.append(MSGGenerator(16, (8, 6, 4), latent_size=12, attention=attention))
+    plain, attentive = networks
+    attentive.load_state_dict(plain.state_dict(), strict=False)
+    z = torch.randn(2, 12)
+    assert torch.equal(plain(z)[-1], attentive(z)[-1])
+
+
+def test_a_model_from_before_attention_still_loads() -> None:
+    settings = MSGGenerator(16, (8, 6, 4), latent_size=12).settings()
+    del settings["attention"]
+    again = MSGGenerator(**settings)
+    assert not any("attention" in name for name in again.state_dict())
+
+
+@pytest.mark.parametrize("combine", COMBINATIONS)
+def test_attention_fits_every_combination_and_is_twice_differentiable(combine: Combination) -> None:
+    torch.manual_seed(0)
+    discriminator = MSGDiscriminator(8, (2, 2), 1, combine, (4, 8)).double()
+    for module in discriminator.modules():
+        if isinstance(module, Attention):
+            torch.nn.init.constant_(module.gamma, 0.5)
+    images = [image.requires_grad_() for image in _images(2, 8, 1, torch.float64)]
+
+    def judge(coarse: Tensor, fine: Tensor) -> Tensor:
+        return discriminator([coarse, fine]).score  # type: ignore[no-any-return]
+
+    assert torch.autograd.gradgradcheck(judge, images, fast_mode=True)
+
+
+@pytest.mark.parametrize("network", [MSGGenerator, MSGDiscriminator])
+def test_attention_at_a_side_that_is_not_there(network: type[nn.Module]) -> None:
+    with pytest.raises(ValueError, match=r"attention must be at some of the sides 4, 8, 16, not at \[32\]"):
+        network(16, (8, 6, 4), attention=(32,))

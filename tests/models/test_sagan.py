@@ -174,7 +174,7 @@ def test_the_projection_is_of_the_own_label() -> None:
 def test_the_features_are_summed_over_the_picture() -> None:
     discriminator = _discriminator()
     seen: list[Tensor] = []
-    discriminator.blocks.register_forward_hook(lambda _m, _i, y: seen.append(y))
+    discriminator.blocks[0].register_forward_hook(lambda _m, _i, y: seen.append(y))
     discriminator.score.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     discriminator([torch.randn(2, 3, 16, 16)])
     assert seen[0].shape == (2, 8, 4, 4)

@@ -27,6 +27,7 @@ class MSGRecipe(AugmentedRecipe):
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
     latent_size: int = 512  # length of the latent vector
     combine: Combination = "lin_cat"  # how an image joins the discriminator's features
+    attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
     objective: Literal["ra-hinge", "rp-gan", "wgan", "non-saturating"] = "ra-hinge"
     lr: float = 0.003  # Adam's step size, both networks
     lr_end: float = 0.003  # its value at the end, reached along a cosine
@@ -40,8 +41,8 @@ class MSGRecipe(AugmentedRecipe):
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
         widths = self.widths or paper_widths(self.resolution)
-        generator = MSGGenerator(self.resolution, widths, self.latent_size, data.channels)
-        discriminator = MSGDiscriminator(self.resolution, widths, data.channels, self.combine)
+        generator = MSGGenerator(self.resolution, widths, self.latent_size, data.channels, self.attention)
+        discriminator = MSGDiscriminator(self.resolution, widths, data.channels, self.combine, self.attention)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
         rate = partial(cosine, start=self.lr, end=self.lr_end)
         gamma = partial(cosine, start=self.r1, end=self.r1_end)

@@ -18,12 +18,13 @@ from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
 from training.adversarial import Discriminate, Generate, Penalties, duel
 from training.game import Game
 from training.objectives import OBJECTIVES
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.augmented import AugmentedRecipe
+from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class SAGANRecipe(Recipe):
+class SAGANRecipe(AugmentedRecipe):
     """SAGAN: one size, attention, spectral norm."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
@@ -44,12 +45,22 @@ class SAGANRecipe(Recipe):
         no_penalty = partial(cosine, start=0.0, end=0.0)
         penalties = Penalties(no_penalty, no_penalty, every=1, gradient=0.0, drift=0.0)
         hinge = OBJECTIVES["hinge"]
+        augment = self.augmentation("hinge")
         rate_d, rate_g = (partial(cosine, start=lr, end=lr) for lr in (self.lr_d, self.lr_g))
         return duel(
             Discriminate(
-                "d", discriminator, adam(discriminator, self.lr_d), rate_d, generator, hinge, penalties
+                "d",
+                discriminator,
+                adam(discriminator, self.lr_d),
+                rate_d,
+                generator,
+                hinge,
+                penalties,
+                augment=augment,
             ),
-            Generate("g", generator, adam(generator, self.lr_g), rate_g, discriminator, hinge),
+            Generate(
+                "g", generator, adam(generator, self.lr_g), rate_g, discriminator, hinge, augment=augment
+            ),
         )
 
 
