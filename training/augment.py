@@ -29,6 +29,7 @@ from training.draws import Draws
 from training.game import Clock, Schedule
 
 OperationName = Literal["flip", "color", "translation", "cutout"]
+Apply = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def flip(pictures: Tensor, uniforms: Tensor, _side: int) -> Tensor:
@@ -98,9 +99,7 @@ def cutout(pictures: Tensor, uniforms: Tensor, side: int) -> Tensor:
 class Operation:
     """One kind of change."""
 
-    apply: Callable[
-        [Tensor, Tensor, int], Tensor
-    ]  # pictures (N, C, r, r), numbers (N, k), side of the finest
+    apply: Apply  # of pictures (N, C, r, r), numbers (N, k), the finest picture's side: (N, C, r, r)
     numbers: int  # k, numbers from U(0, 1) that say what is done to a sample
 
 
