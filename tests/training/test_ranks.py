@@ -151,7 +151,7 @@ def test_a_run_may_go_on_with_more_ranks(data: Path, alone: Callable[[str], Path
     arguments = (*FEW, *SYSTEMS["ra-hinge"])
     train((*arguments, "--kimg", "0.016", "--data", data, "--out", folder))
     _end(_launch(("--resume", "--tracker", "none", "--kimg", "0.032", "--out", folder), 2))
-    _assert_alike(folder, alone("ra-hinge"))
+    _assert_alike(folder, alone("ra-hinge"), lines=1)  # the first part took samples where it ended
 
 
 def test_a_machine_that_dies_ends_the_run_which_then_goes_on(data: Path) -> None:
