@@ -43,13 +43,12 @@ def _wide(x: Tensor) -> Tensor:
 def refine(coarse: Tensor, image: Tensor) -> Tensor:
     """The coarse picture (N, C, r, r) with the detail of an image (N, C, 2r, 2r): (N, C, 2r, 2r).
 
-    The smoothly upsampled picture plus the image, of which each 2x2 block is then moved to the coarse pixel's value. So
-    averaging the finer picture down gives the coarser one, exactly: what is streamed is the final picture seen from
-    afar. Every picture can be painted so, all toRGB layers learn from the final one alone, and the discriminator needs
-    to see no other. A plain sum of upsampled images would leave it open what the coarse ones look like.
+    It is the image with the mean of each 2x2 block moved to the coarse pixel's value. So the finer picture, averaged
+    down, is the coarser one: what is streamed is the final picture seen from afar. Every picture can be painted so, all
+    toRGB layers learn from the final one alone, and the discriminator need see no other. A plain sum of upsampled
+    images would leave open what the coarse ones look like; it trained no better.
     """
-    fine = F.interpolate(coarse, scale_factor=2, mode="bilinear") + image
-    return fine + upsample(coarse - F.avg_pool2d(fine, 2))
+    return image + upsample(coarse - F.avg_pool2d(image, 2))
 
 
 def _pointwise(c_in: int, c_out: int) -> nn.Conv2d:
@@ -267,5 +266,6 @@ class ModernDiscriminator(Discriminator):
             features = (_wide(x) * self.basis).sum((2, 3))  # (N, C)
             score = self.score(features).flatten()
             if self.embedding is not None:
+                assert labels is not None
                 score = score + (self.embedding(labels) * features).sum(1)
         return Verdict(score)

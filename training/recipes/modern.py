@@ -3,9 +3,9 @@
 Relativistic pairing with R1 and R2 on every batch; step size and gamma fall along a cosine. `modern` has the paper's
 settings for FFHQ-256.
 
-Deviations: those of the networks; Adam's second beta is 0.99 from the beginning, not 0.9 at first; no augmentation
-besides mirroring. Where the pictures grow, gamma follows the cube of their side, as the paper's does from one data set
-to another (2 at 64, 150 at 256).
+Deviations: those of the networks; Adam's second beta is 0.99 from the beginning, not 0.9 at first; augmentation is
+DiffAugment's (see `training/augment.py`), not ADA's. Where the pictures grow, gamma follows the cube of their side, as
+the paper's does from one data set to another (2 at 64, 150 at 256).
 """
 
 from dataclasses import dataclass
@@ -19,26 +19,26 @@ from training.adversarial import Discriminate, Generate, Penalties, duel
 from training.game import Clock, Game
 from training.growth import Growth, progressive, steady
 from training.objectives import OBJECTIVES
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.augmented import AugmentedRecipe
+from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class ModernRecipe(Recipe):
+class ModernRecipe(AugmentedRecipe):
     """A residual GAN without normalisation, of full size from the start or grown."""
 
-    widths: tuple[
-        int, ...
-    ] = ()  # channels at 4x4, 8x8, ...; empty for 512 up to 16x16, then halved down to 16
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for 512, halved from 32x32 on down to 16
     blocks: int = 2  # residual blocks per resolution
     latent_size: int = 64  # length of the latent vector, a label's entries not included
     attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
     conditional: bool = True  # learn the labels of data that have them
     lr: float = 0.0002  # Adam's step size, both networks
     lr_end: float = 0.00005  # its value at the end, reached along a cosine
-    r1: float = 150.0  # gamma of R1 + R2 at the full size
+    r1: float = 150.0  # gamma of R1 + R2 at the full size; 0 for none
     r1_end: float = 15.0  # its value at the end, reached along a cosine
     penalty_every: int = 1  # rounds between two computations of R1 + R2
+    penalty_stride: int = 1  # of so many samples R1 + R2 look at one; 2 for half of each batch
     grow_from: int = 0  # side that training begins at, pixels; 0 for the full one
     hold: float = 0.0  # how long a size is held before the next fades in, thousands of images
     fade: float = 0.0  # how long the next takes to fade in, thousands of images
@@ -47,8 +47,13 @@ class ModernRecipe(Recipe):
         super().__post_init__()
         sides = self._sides()
         if self.grow_from and self.grow_from not in sides:
-            raise ValueError(f"grow_from must be one of {sides}, or 0 for no growth, not {self.grow_from}")
-        for name in ("hold", "fade", "r1", "r1_end"):
+            known = ", ".join(map(str, sides))
+            raise ValueError(f"grow_from must be one of {known}, or 0 for no growth, not {self.grow_from}")
+        if self.grow_from and self.hold <= 0:
+            raise ValueError(f"hold must be positive where pictures grow, not {self.hold}")
+        if not self.grow_from and (self.hold or self.fade):
+            raise ValueError("hold and fade need grow_from, the side to begin at")
+        for name in ("fade", "r1", "r1_end"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
 
@@ -65,7 +70,7 @@ class ModernRecipe(Recipe):
         return progressive(sides, [self.batch] * len(sides), self.hold * 1000, self.fade * 1000)
 
     def gamma(self, clock: Clock) -> float:
-        """Weight of R1 + R2."""
+        """Weight of R1 + R2: falls along a cosine, and is that of the current size."""
         share = self.growth().at(clock.images).resolution / self.resolution
         return cosine(clock, self.r1, self.r1_end) * share**3
 
@@ -84,20 +89,39 @@ class ModernRecipe(Recipe):
         )
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
         rate = partial(cosine, start=self.lr, end=self.lr_end)
-        penalties = Penalties(self.gamma, self.gamma, self.penalty_every, gradient=0.0, drift=0.0)
-        objective = OBJECTIVES["rp-gan"]
+        penalties = Penalties(
+            self.gamma, self.gamma, self.penalty_every, gradient=0.0, drift=0.0, stride=self.penalty_stride
+        )
+        augment, objective = self.augmentation("rp-gan"), OBJECTIVES["rp-gan"]
         return duel(
             Discriminate(
-                "d", discriminator, adam(discriminator.parameters()), rate, generator, objective, penalties
+                "d",
+                discriminator,
+                adam(discriminator.parameters()),
+                rate,
+                generator,
+                objective,
+                penalties,
+                augment=augment,
             ),
-            Generate("g", generator, adam(generator.parameters()), rate, discriminator, objective),
+            Generate(
+                "g", generator, adam(generator.parameters()), rate, discriminator, objective, augment=augment
+            ),
         )
 
 
 def modern() -> ModernRecipe:
-    """256x256, for GPUs: 33 M parameters each."""
+    """256x256, for GPUs: 32 M parameters each."""
     return ModernRecipe(
-        resolution=256, kimg=10_000, batch=128, precision="bf16", channels_last=True, ema_half_life=200
+        resolution=256,
+        kimg=10_000,
+        batch=128,
+        precision="bf16",
+        channels_last=True,
+        ema_half_life=200,
+        augment=("translation", "color", "cutout"),
+        augment_p=0.0,
+        augment_p_end=0.3,
     )
 
 
@@ -106,7 +130,7 @@ def modern_cpu() -> ModernRecipe:
     return ModernRecipe(
         resolution=64,
         kimg=300,
-        batch=32,
+        batch=16,
         precision="bf16",
         channels_last=True,
         ema_half_life=5,
@@ -116,5 +140,5 @@ def modern_cpu() -> ModernRecipe:
         lr_end=0.00003,
         r1=2.0,
         r1_end=0.3,
-        penalty_every=4,
+        penalty_stride=2,
     )
