@@ -105,13 +105,13 @@ def lapgan_cpu() -> LAPGANRecipe:
     """64x64 for two CPU cores: fewer channels at the finer levels, bf16, channels last, Adam."""
     return LAPGANRecipe(
         resolution=64,
-        kimg=100,
-        batch=32,
+        kimg=120,
+        batch=16,
         precision="bf16",
         channels_last=True,
         ema_half_life=6,
-        widths=(600, 64, 48, 32),
+        widths=(600, 64, 32, 16),
         optimizer="adam",
-        lr=0.0002,
+        lr=0.0005,
         lr_decay=0.0,
     )
