@@ -46,7 +46,7 @@ def refine(coarse: Tensor, image: Tensor) -> Tensor:
     It is the image with the mean of each 2x2 block moved to the coarse pixel's value. So the finer picture, averaged
     down, is the coarser one: what is streamed is the final picture seen from afar. Every picture can be painted so, all
     toRGB layers learn from the final one alone, and the discriminator need see no other. A plain sum of upsampled
-    images would leave open what the coarse ones look like; it trained no better.
+    images would leave open what the coarse ones look like; in a short trial it trained no better.
     """
     return image + upsample(coarse - F.avg_pool2d(image, 2))
 
