@@ -174,6 +174,17 @@ def test_the_class_loss_teaches_the_generator_its_labels() -> None:
     assert losses[-1] < 0.2 < losses[0]
 
 
+def test_augmentation_reaches_both_sides_at_every_size() -> None:
+    stage = Stage(8, 8, 0.25, 1)
+    losses = {}
+    for augment in ((), ("color", "translation")):
+        _, d, g = _build(DataFormat(3), augment=augment)
+        losses[augment] = [player.play(_batch(stage), START).loss for player in (d, g)]
+    for plain, augmented in zip(*losses.values(), strict=True):
+        assert augmented.isfinite()
+        assert not torch.allclose(plain, augmented)
+
+
 def test_labels_may_be_ignored() -> None:
     game, d, g = _build(DataFormat(3, ("a", "b")), classify=0.0)
     assert game.generator.class_names == ()

@@ -21,12 +21,13 @@ from training.adversarial import Discriminate, Generate, Penalties, duel
 from training.game import Game
 from training.growth import Growth, progressive
 from training.objectives import OBJECTIVES
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.augmented import AugmentedRecipe
+from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class ProGANRecipe(Recipe):
+class ProGANRecipe(AugmentedRecipe):
     """ProGAN: from 4x4 up, each size faded in and held."""
 
     batches: tuple[int, ...] = ()  # real images per step at 4x4, 8x8, ...; `batch` from where they end
@@ -38,7 +39,7 @@ class ProGANRecipe(Recipe):
     latent_size: int = 512  # length of the latent vector, a label's entries not included
     group: int = 4  # samples per group of the minibatch standard deviation, at most
     attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
-    objective: Literal["wgan", "hinge", "rp-gan", "ra-hinge"] = "wgan"
+    objective: Literal["wgan", "hinge", "non-saturating", "rp-gan", "ra-hinge"] = "wgan"
     gradient_penalty: float = 10.0  # lambda of WGAN-GP; 0 for none
     r1: float = 0.0  # gamma of R1 + R2; 0 for none
     drift: float = 0.001  # weight of the squared logits of reals
@@ -81,6 +82,7 @@ class ProGANRecipe(Recipe):
         rate = partial(cosine, start=self.lr, end=self.lr)
         gamma = partial(cosine, start=self.r1, end=self.r1)
         penalties = Penalties(gamma, gamma, 1, self.gradient_penalty, self.drift)
+        augment = self.augmentation(self.objective)
         objective = OBJECTIVES[self.objective]
         return duel(
             Discriminate(
@@ -92,8 +94,18 @@ class ProGANRecipe(Recipe):
                 objective,
                 penalties,
                 classify,
+                augment,
             ),
-            Generate("g", generator, adam(generator.parameters()), rate, discriminator, objective, classify),
+            Generate(
+                "g",
+                generator,
+                adam(generator.parameters()),
+                rate,
+                discriminator,
+                objective,
+                classify,
+                augment,
+            ),
         )
 
 
