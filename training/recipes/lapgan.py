@@ -9,7 +9,7 @@ Levels may be trained by processes of their own, each with `--levels` and a `--k
 Deviations:
 - An epoch is 50,000 images (CIFAR-10's), whatever the data, so that schedules are functions of the images shown.
 - What is sampled and shipped is the moving average of the weights.
-- `lapgan-cpu` uses Adam.
+- `lapgan-cpu` uses Adam: after 6,000 steps of the 8x8 level it paints cats of many colours, SGD one grey mean.
 """
 
 import math
