@@ -107,6 +107,9 @@ lint: setup
 bench: setup | demo/data/manifest.json
 	$(PY) -m benchmarks.store demo/data
 	$(PY) -m benchmarks.serving
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.training overhead --data demo/data
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.training eager
+	$(PY) -m benchmarks.training ranks --data demo/data --repeats 3
 
 # All that was made but .venv, your runs/ and your data/.
 clean:

@@ -1,0 +1,337 @@
+"""How fast training is: `python -m benchmarks.training MEASURE [--recipe NAME] [--FIELD VALUE ...]`.
+
+overhead  the trainer against a hand-written loop of the same step
+eager     a recipe of the MSG-GAN family against a plain float32 implementation, ingredient by ingredient
+ranks     two processes against one, a core or a CUDA device for each
+growth    time per image and peak memory of every phase (of every resolution, if the recipe does not grow)
+
+A recipe's fields may be set as for train.py. Contestants take turns; CPU time stands beside wall time, since it tells
+more on a busy machine. On a CUDA device wall time counts.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import tyro
+
+from benchmarks.plain_msg_gan import PlainDiscriminator, PlainGenerator, PlainTraining, take_weights
+from benchmarks.rounds import HandWritten, Operations, compare, cost, table
+from data_prep.store import PyramidDataset
+from models.msg_gan import paper_widths
+from training import run
+from training.adversarial import latents
+from training.ema import MovingAverage
+from training.feed import Feed, Stretch
+from training.memory import memory_of, release
+from training.recipes import RECIPES
+from training.recipes.msg_gan import MSGRecipe
+from training.recipes.recipe import Recipe
+
+NEVER = 1e9  # thousands of images
+
+
+def device() -> torch.device:
+    """Where training would run."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def timed(call: Callable[[], object], rounds: int) -> Callable[[], None]:
+    """The call, `rounds` times."""
+
+    def work() -> None:
+        for _ in range(rounds):
+            call()
+
+    return work
+
+
+# --- overhead
+
+
+def overhead(recipe: Recipe, asked: argparse.Namespace) -> None:
+    """The trainer, its feed, reports and moving average included, against loops with and without these."""
+    rounds = asked.rounds
+    with tempfile.TemporaryDirectory() as folder:
+        batch = recipe.growth().at(0).batch
+        recipe = replace(
+            recipe,
+            kimg=NEVER,
+            log_every=rounds * batch / 1000,  # a report in every measurement
+            snapshot_every=NEVER,
+            checkpoint_every=NEVER,
+        )
+        record = run.begin(Path(folder) / "run", asked.recipe, recipe, asked.data)
+        trainer = run.set_up(Path(folder) / "run", record, asked.data)
+        bare, fed = HandWritten(recipe, device()), FedByHand(recipe, asked.data)
+        images = rounds * bare.images
+        contestants = {
+            "hand-written, pictures in memory, no moving average": (timed(bare.round, rounds), images),
+            "hand-written, with feed and moving average": (timed(fed.round, rounds), images),
+            "the trainer": (timed(trainer.advance, rounds), images),
+        }
+        print(
+            f"{asked.recipe}, {asked.repeats} x {rounds} rounds of {batch} images, a report every {images} images"
+        )
+        print(table(compare(contestants, asked.repeats, device())))
+        fed.feed.close()
+        trainer.feed.close()
+
+
+class FedByHand(HandWritten):
+    """A hand-written loop that reads pictures and averages the generator's weights."""
+
+    def __init__(self, recipe: Recipe, data: Path) -> None:
+        super().__init__(recipe, device())
+        self.feed = Feed(PyramidDataset(data), recipe.seed, recipe.flip)
+        self.average = MovingAverage(self.game.generator, recipe.ema_half_life * 1000)
+
+    def round(self) -> dict[str, torch.Tensor]:
+        """Read, play, average."""
+        shown, size = self.clock.images, self.images
+        stretches = [Stretch(start, start + size, self.stage.resolution) for start in (shown, shown + size)]
+        reals, _ = self.feed.take(*stretches)
+        self.reals = reals.to(self.reals)
+        scalars = super().round()
+        self.average.update(self.game.generator, self.clock.images, size)
+        return scalars
+
+
+# --- eager
+
+
+def eager(recipe: Recipe, asked: argparse.Namespace) -> None:
+    """The recipe as it is shipped against a plain float32 implementation, and what each ingredient gives."""
+    if not isinstance(recipe, MSGRecipe) or recipe.objective != "rp-gan" or recipe.combine != "lin_cat":
+        raise ValueError(
+            "eager knows MSG-GAN with --objective rp-gan and --combine lin_cat: try --recipe msg-gan-cpu"
+        )
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    steady = replace(recipe, kimg=NEVER, lr_end=recipe.lr, r1_end=recipe.r1)
+    plain_recipe = replace(steady, precision="fp32", channels_last=False, penalty_every=1)
+    channels_last = replace(plain_recipe, channels_last=recipe.channels_last)
+    every_step = replace(channels_last, precision=recipe.precision)
+    check_losses(plain_recipe)
+    shipped = HandWritten(steady, device())
+    plain, own_networks = plain_rounds(plain_recipe), plain_rounds(plain_recipe, plain_networks=False)
+    loops = {
+        "plain": plain,
+        "+ the recipe's networks (upsampling within convolution)": own_networks,
+        "+ the recipe's players (frozen players, no unused graph, fused Adam)": HandWritten(
+            plain_recipe, device()
+        ).round,
+        "+ channels last": HandWritten(channels_last, device()).round,
+        "+ bf16": HandWritten(every_step, device()).round,
+        f"+ R1 and R2 every {recipe.penalty_every} rounds: as shipped": shipped.round,
+    }
+    rounds = recipe.penalty_every  # as often in any contestant's measurement
+    images = rounds * recipe.batch
+    costs = compare(
+        {name: (timed(call, rounds), images) for name, call in loops.items()}, asked.repeats, device()
+    )
+    print(f"{asked.recipe}, {asked.repeats} x {rounds} rounds of {recipe.batch} images")
+    print(table(costs))
+    with Operations() as counter:
+        timed(shipped.round, rounds)()
+    done, fastest = counter.total / images, list(costs.values())[-1]
+    kind = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    peak = matrix_peak(kind)
+    print(
+        f"as shipped: {done / 1e9:.2f} GFLOP an image; a large matrix product of {kind}: {peak / 1e9:.0f} GFLOP/s"
+    )
+    for clock in ("wall", "cpu"):
+        found = done / statistics.median(getattr(taken, clock) for taken in fastest) * 1e3
+        print(f"by {clock} time {found / 1e9:.0f} GFLOP/s, {found / peak:.1%} of that")
+
+
+def plain_rounds(
+    recipe: MSGRecipe, plain_networks: bool = True
+) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
+    """The plain step, beginning with the recipe's weights, on the batches of a hand-written loop."""
+    loop = HandWritten(recipe, device())
+    discriminate, generate = (player.network for player in loop.game.players)
+    if plain_networks:
+        widths = recipe.widths or paper_widths(recipe.resolution)
+        generator, judge = PlainGenerator(widths, recipe.latent_size), PlainDiscriminator(widths)
+        take_weights(generator.to(device()), generate)
+        take_weights(judge.to(device()), discriminate)
+        training = PlainTraining(generator, judge, list(judge.parameters()), recipe.lr, recipe.r1)
+    else:
+        training = PlainTraining(
+            generate,
+            lambda images: discriminate(images).score,
+            list(discriminate.parameters()),
+            recipe.lr,
+            recipe.r1,
+        )
+
+    def step() -> tuple[torch.Tensor, torch.Tensor]:
+        batch = loop.batch(loop.reals)
+        losses = training.step(batch, latents(loop.game.generator, batch))
+        loop.clock = replace(loop.clock, images=loop.clock.images + recipe.batch, round=loop.clock.round + 1)
+        return losses
+
+    return step
+
+
+def check_losses(recipe: MSGRecipe) -> None:
+    """See that the plain step and the recipe's compute the same losses, twice; the second pair after a step of each."""
+    recipe = replace(recipe, lr=1e-4, lr_end=1e-4)
+    loop, plain = HandWritten(recipe, device()), plain_rounds(recipe)
+    for _ in range(2):
+        scalars = loop.round()
+        ours, theirs = torch.stack([scalars["loss/d"], scalars["loss/g"]]), torch.stack(plain())
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def matrix_peak(kind: torch.dtype) -> float:
+    """Floating-point operations per second of a large matrix product, the best of several."""
+    here = device()
+    side = 8192 if here.type == "cuda" else 2048
+    a, b = torch.randn(2, side, side, device=here, dtype=kind)
+    costs = [cost(partial(torch.mm, a, b), 1, here) for _ in range(8)]
+    return 2 * side**3 / min(taken.wall if here.type == "cuda" else taken.cpu for taken in costs) * 1e3
+
+
+# --- ranks
+
+
+def ranks(recipe: Recipe, asked: argparse.Namespace) -> None:
+    """Images per second of train.py, its feed and reports included, in one process and in two."""
+    cores = sorted(os.sched_getaffinity(0))
+    places = torch.cuda.device_count() or len(cores)
+    if places < 2:
+        raise ValueError(f"ranks needs two cores, or two CUDA devices; this process may use {places}")
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(asked.repeats):
+        for processes, found in rates.items():
+            found.append(rate(processes, set(cores[:processes]), recipe, asked))
+    one, two = (statistics.median(found) for found in rates.values())
+    ratio = statistics.median(b / a for a, b in zip(*rates.values(), strict=True))
+    print(
+        f"{asked.recipe}, {asked.repeats} runs of each, images/s: "
+        f"one process {one:.1f}, two {two:.1f}, {ratio:.2f} times as many"
+    )
+
+
+def rate(processes: int, cores: set[int], recipe: Recipe, asked: argparse.Namespace) -> float:
+    """Images per second of so many processes with a core each: the median of the reports between first and last."""
+    every = asked.rounds * recipe.growth().at(0).batch / 1000
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    if not torch.cuda.is_available():
+        environment["ACCELERATE_USE_CPU"] = "true"
+    allowed = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory() as folder:
+        own = [
+            "--recipe",
+            asked.recipe,
+            "--data",
+            str(asked.data),
+            "--out",
+            f"{folder}/run",
+            "--tracker",
+            "none",
+        ]
+        times = {"kimg": 5 * every, "log-every": every, "snapshot-every": NEVER, "checkpoint-every": NEVER}
+        more = [str(word) for name, value in times.items() for word in (f"--{name}", value)]
+        if not torch.cuda.is_available():
+            os.sched_setaffinity(0, cores)  # children inherit it
+        try:
+            command = [sys.executable, *launch, "train.py", *own, *asked.fields, *more]
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        finally:
+            os.sched_setaffinity(0, allowed)
+        lines = Path(folder, "run", "metrics.jsonl").read_text().splitlines()
+    return statistics.median(float(json.loads(line)["img_per_s"]) for line in lines[1:-1])
+
+
+# --- growth
+
+
+def growth(recipe: Recipe, asked: argparse.Namespace) -> None:
+    """Time per image and peak memory of every phase or resolution."""
+    memory = memory_of(device())
+    memory.forget_peak()
+    print(f"{asked.recipe}; the process alone takes {memory.peak() / 1e9:.2f} GB")
+    print(
+        "| side | batch | wall, ms/image | CPU, ms/image | memory, GB |\n|---:|---:|---:|---:|---:|",
+        flush=True,
+    )
+    rows = []
+    for pictures, one, images in moments(recipe):
+        memory.forget_peak()
+        loop = HandWritten(one, device(), images)
+        work, shown = timed(loop.round, asked.rounds), asked.rounds * loop.images
+        costs = [cost(work, shown, device()) for _ in range(asked.repeats + 1)][1 if asked.repeats else 0 :]
+        peak = memory.peak() / 1e9
+        wall, cpu = (statistics.median(getattr(taken, clock) for taken in costs) for clock in ("wall", "cpu"))
+        print(f"| {pictures} | {loop.stage.batch} | {wall:.2f} | {cpu:.2f} | {peak:.2f} |", flush=True)
+        side = loop.stage.resolution
+        rows.append({"side": side, "fading": loop.stage.blend < 1, "wall": wall, "cpu": cpu, "memory": peak})
+        del loop, work
+        release(device())
+    if asked.out:
+        asked.out.write_text(
+            json.dumps({"recipe": asked.recipe, "device": device().type, "rows": rows}, indent=1) + "\n"
+        )
+
+
+def moments(recipe: Recipe) -> Iterator[tuple[str, Recipe, int]]:
+    """What to measure: a name, a recipe and how many images count as shown (amid each phase)."""
+    phases = recipe.growth().phases
+    if len(phases) > 1:
+        for phase in phases:
+            middle = phase.start + 1000 if phase.end == float("inf") else (phase.start + phase.end) / 2
+            yield f"{phase.resolution}{' fading in' if phase.fading else ''}", recipe, int(middle)
+        return
+    assert isinstance(recipe, MSGRecipe)
+    widths = recipe.widths or paper_widths(recipe.resolution)
+    for level in range(2, len(widths) + 1):
+        side = 2 << level
+        yield str(side), replace(recipe, resolution=side, widths=widths[:level]), 0
+
+
+# --- the command
+
+
+MEASURES = {"overhead": overhead, "eager": eager, "ranks": ranks, "growth": growth}
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
+    """The command's own arguments, and the recipe with the fields that are set."""
+    parser = argparse.ArgumentParser("benchmarks.training", description=__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("measure", choices=MEASURES)
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="msg-gan-cpu")
+    parser.add_argument(
+        "--data", type=Path, default=Path("demo/data"), help="a prepared data set: overhead, ranks"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each, beside one to warm up")
+    parser.add_argument(
+        "--rounds", type=int, default=8, help="rounds of a measurement; in eager, the penalties' period"
+    )
+    parser.add_argument("--out", type=Path, help="growth: also write the figures to this file, as JSON")
+    own, fields = parser.parse_known_args(arguments)
+    own.fields = fields
+    default = RECIPES[own.recipe]()
+    return own, tyro.cli(type(default), default=default, args=fields, prog=f"--recipe {own.recipe}")
+
+
+def main() -> None:
+    """Measure."""
+    asked, recipe = parse(sys.argv[1:])
+    MEASURES[asked.measure](recipe, asked)
+
+
+if __name__ == "__main__":
+    main()
