@@ -57,6 +57,9 @@ def begin(folder: Path, recipe_name: str, recipe: Recipe, data: Path) -> RunReco
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not empty; name another --out, or go on with --resume")
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not above.is_dir():
+        raise ValueError(f"--out {folder} cannot be made: {above} is a file")
     dataset = _open(data, recipe)
     identity = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12]  # a sweep chooses it
     return RunRecord(recipe_name, recipe, data.resolve(), dataset.fingerprint, identity, _versions())

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from toy import RECIPE, TINY, shapes, start
 
 from tests.prepared import write_dataset
 from train import main
-from training import run
+from training import launch, run
 
 Answer = tuple[int, str]
 
@@ -156,15 +157,15 @@ def test_a_batch_that_does_not_divide(
         """An accelerator as the second of three processes has it."""
 
         num_processes, process_index, is_main_process = 3, 1, False
-        device = torch.device("cpu")
+        distributed_type, device = DistributedType.MULTI_CPU, torch.device("cpu")
 
         def __init__(self, mixed_precision: str) -> None:
             assert mixed_precision == "no"
 
-    monkeypatch.setattr(run, "Accelerator", OfThree)
+    monkeypatch.setattr(launch, "Accelerator", OfThree)
     code, said = ask(_new(data, tmp_path / "run"))
     assert (code, said.count("\n")) == (2, 1)
-    assert "batch 8 does not divide among 3 processes" in said
+    assert "batch 8 (at 16x16) does not divide among 3 processes" in said
     assert _everything(tmp_path) == {}
 
 
