@@ -112,9 +112,7 @@ class PixelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x over its channels (dimension 1)."""
-        norm = torch.linalg.vector_norm(
-            x, dim=1, keepdim=True
-        )  # (N, 1, H, W); its backward keeps to x's precision
+        norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)  # its backward keeps to x's precision
         return x * torch.rsqrt(norm.square() / x.shape[1] + 1e-8).to(x.dtype)
 
 

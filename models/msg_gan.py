@@ -21,19 +21,13 @@ from models.generator import Generator, check_resolution
 from models.layers import (
     EqualizedConv2d,
     EqualizedLinear,
-    EqualizedUpConv2d,
     MinibatchStdDev,
     PixelNorm,
     leaky,
 )
+from models.progan import GeneratorBlock, paper_widths
 
 Combination = Literal["simple", "lin_cat", "cat_lin"]
-
-
-def paper_widths(resolution: int) -> tuple[int, ...]:
-    """Channels at 4x4, 8x8, ..., resolution: 512 up to 32x32, then halved per level."""
-    check_resolution(resolution)
-    return tuple(min(512, 512 * 32 >> level) for level in range(2, resolution.bit_length()))
 
 
 def _check_widths(resolution: int, widths: Sequence[int]) -> None:
@@ -44,20 +38,6 @@ def _check_widths(resolution: int, widths: Sequence[int]) -> None:
             f"widths must be {levels} even numbers from 2 to 4096, one per resolution from 4 to {resolution}; "
             f"got {list(widths)}"
         )
-
-
-class _GeneratorBlock(nn.Module):
-    """Nearest up x2, then (conv3x3, leaky ReLU, pixel norm) twice. (N, c_in, r, r) -> (N, c_out, 2r, 2r)."""
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__()
-        self.conv1 = EqualizedUpConv2d(c_in, c_out)
-        self.conv2 = EqualizedConv2d(c_out, c_out, 3)
-        self.norm = PixelNorm()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(leaky(self.conv1(x)))
-        return cast(Tensor, self.norm(leaky(self.conv2(x))))
 
 
 class MSGGenerator(Generator):
@@ -81,7 +61,7 @@ class MSGGenerator(Generator):
         self.conv = EqualizedConv2d(first, first, 3)
         self.norm = PixelNorm()
         self.blocks = nn.ModuleList(
-            _GeneratorBlock(a, b) for a, b in zip(self.widths, self.widths[1:], strict=False)
+            GeneratorBlock(a, b) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
         self.attention = tuple(attention)
         self.attentions = attentions(self.resolutions, self.widths, attention, Equalized)

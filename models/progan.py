@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.attention import Attention, Equalized, check_attention
+from models.attention import Equalized, attentions
 from models.discriminator import Discriminator, Verdict
 from models.generator import Generator, check_resolution, draw_labels
 from models.layers import (
@@ -48,16 +48,6 @@ def _check_widths(resolution: int, widths: Sequence[int]) -> None:
         )
 
 
-def _attentions(widths: Sequence[int], attention: Sequence[int]) -> nn.ModuleList:
-    """What follows the features of each level: attention at the given sides, nothing at the others."""
-    sides = [4 << level for level in range(len(widths))]
-    check_attention(attention, sides)
-    return nn.ModuleList(
-        Attention(width, pointwise=Equalized) if side in attention else nn.Identity()
-        for side, width in zip(sides, widths, strict=True)
-    )
-
-
 class _LatentConv(nn.Module):
     """Table 2's 4x4 convolution of the latent vector, padded by 3: (N, latent_size) -> (N, c_out, 4, 4).
 
@@ -75,7 +65,7 @@ class _LatentConv(nn.Module):
         return torch.einsum("nl,clyx->ncyx", z, self.weight * self.scale) + self.bias
 
 
-class _GeneratorBlock(nn.Module):
+class GeneratorBlock(nn.Module):
     """Nearest up x2, then (conv3x3, leaky ReLU, pixel norm) twice. (N, c_in, r, r) -> (N, c_out, 2r, 2r)."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -85,6 +75,7 @@ class _GeneratorBlock(nn.Module):
         self.norm = PixelNorm()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Double and refine x."""
         x = self.norm(leaky(self.conv1(x)))
         return cast(Tensor, self.norm(leaky(self.conv2(x))))
 
@@ -117,8 +108,9 @@ class ProGANGenerator(Generator):
         self.norm = PixelNorm()
         self.latent_conv = _LatentConv(latent_size, first)
         self.conv = EqualizedConv2d(first, first, 3)
-        self.blocks = nn.ModuleList(_GeneratorBlock(a, b) for a, b in pairwise(self.widths))
-        self.attentions = _attentions(self.widths, attention)
+        self.blocks = nn.ModuleList(GeneratorBlock(a, b) for a, b in pairwise(self.widths))
+        sides = [4 << level for level in range(len(self.widths))]
+        self.attentions = attentions(sides, self.widths, attention, Equalized)
         self.to_rgb = nn.ModuleList(
             EqualizedConv2d(width, image_channels, 1, gain=1.0) for width in self.widths
         )
@@ -233,7 +225,8 @@ class ProGANDiscriminator(Discriminator):
         self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
             _DiscriminatorBlock(b, a) for a, b in pairwise(widths)
         )
-        self.attentions = _attentions(widths, attention)
+        sides = [4 << level for level in range(len(widths))]
+        self.attentions = attentions(sides, widths, attention, Equalized)
         self.stddev = GroupStdDev(group)
         self.conv = EqualizedConv2d(first + 1, first, 3)
         self.conv_last = EqualizedConv2d(first, first, 4, padding=0)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import Attention
-from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator, paper_widths
+from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator
+from models.progan import paper_widths
 
 COMBINATIONS = get_args(Combination)
 

@@ -11,7 +11,8 @@ from typing import Literal
 
 import torch
 
-from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator, paper_widths
+from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator
+from models.progan import paper_widths
 from training.adversarial import Discriminate, Generate, Penalties, duel
 from training.game import Game
 from training.objectives import OBJECTIVES
