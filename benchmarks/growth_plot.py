@@ -28,7 +28,7 @@ def plot(path: Path, figures: Mapping[str, Path]) -> None:
     _label(times, "ms per image")
     _label(memory, "peak memory, GB")
     memory.set_ylim(bottom=0)
-    times.legend()
+    drawing.legend(loc="outside lower center", ncols=len(figures), frameon=False)
     drawing.savefig(path, metadata={"Date": None})
 
 

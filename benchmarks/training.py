@@ -23,15 +23,17 @@ from pathlib import Path
 
 import torch
 import tyro
+from torch import Tensor
 
 from benchmarks.plain_msg_gan import PlainDiscriminator, PlainGenerator, PlainTraining, take_weights
-from benchmarks.rounds import HandWritten, Operations, compare, cost, table
+from benchmarks.rounds import Cost, HandWritten, Operations, compare, cost, table
 from data_prep.store import PyramidDataset
 from models.msg_gan import paper_widths
 from training import run
 from training.adversarial import latents
 from training.ema import MovingAverage
 from training.feed import Feed, Stretch
+from training.game import Game
 from training.memory import memory_of, release
 from training.recipes import RECIPES
 from training.recipes.msg_gan import MSGRecipe
@@ -95,7 +97,7 @@ class FedByHand(HandWritten):
         self.feed = Feed(PyramidDataset(data), recipe.seed, recipe.flip)
         self.average = MovingAverage(self.game.generator, recipe.ema_half_life * 1000)
 
-    def round(self) -> dict[str, torch.Tensor]:
+    def round(self) -> dict[str, Tensor]:
         """Read, play, average."""
         shown, size = self.clock.images, self.images
         stretches = [Stretch(start, start + size, self.stage.resolution) for start in (shown, shown + size)]
@@ -116,67 +118,73 @@ def eager(recipe: Recipe, asked: argparse.Namespace) -> None:
             "eager knows MSG-GAN with --objective rp-gan and --combine lin_cat: try --recipe msg-gan-cpu"
         )
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    steady = replace(recipe, kimg=NEVER, lr_end=recipe.lr, r1_end=recipe.r1)
-    plain_recipe = replace(steady, precision="fp32", channels_last=False, penalty_every=1)
-    channels_last = replace(plain_recipe, channels_last=recipe.channels_last)
-    every_step = replace(channels_last, precision=recipe.precision)
-    check_losses(plain_recipe)
-    shipped = HandWritten(steady, device())
-    plain, own_networks = plain_rounds(plain_recipe), plain_rounds(plain_recipe, plain_networks=False)
+    recipe = replace(recipe, kimg=NEVER, lr_end=recipe.lr, r1_end=recipe.r1)
+    plain = replace(recipe, precision="fp32", channels_last=False, penalty_every=1)
+    check_losses(plain)
+    channels_last = replace(plain, channels_last=recipe.channels_last)
+    every_round = replace(channels_last, precision=recipe.precision)
+    shipped = HandWritten(recipe, device())
     loops = {
-        "plain": plain,
-        "+ the recipe's networks (upsampling within convolution)": own_networks,
-        "+ the recipe's players (frozen players, no unused graph, fused Adam)": HandWritten(
-            plain_recipe, device()
-        ).round,
+        "plain": plain_rounds(plain, with_plain_networks),
+        "+ the recipe's networks (upsampling within convolution)": plain_rounds(plain, with_its_networks),
+        "+ its players (frozen players, no unused graph, fused Adam)": HandWritten(plain, device()).round,
         "+ channels last": HandWritten(channels_last, device()).round,
-        "+ bf16": HandWritten(every_step, device()).round,
+        "+ bf16": HandWritten(every_round, device()).round,
         f"+ R1 and R2 every {recipe.penalty_every} rounds: as shipped": shipped.round,
     }
-    rounds = recipe.penalty_every  # as often in any contestant's measurement
+    rounds = recipe.penalty_every  # so that R1 and R2 are due as often in every measurement
     images = rounds * recipe.batch
-    costs = compare(
-        {name: (timed(call, rounds), images) for name, call in loops.items()}, asked.repeats, device()
-    )
+    contestants = {name: (timed(call, rounds), images) for name, call in loops.items()}
+    costs = compare(contestants, asked.repeats, device())
     print(f"{asked.recipe}, {asked.repeats} x {rounds} rounds of {recipe.batch} images")
     print(table(costs))
     with Operations() as counter:
         timed(shipped.round, rounds)()
-    done, fastest = counter.total / images, list(costs.values())[-1]
-    kind = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    report_use(counter.total / images, list(costs.values())[-1], recipe.precision)
+
+
+def report_use(operations: float, costs: Sequence[Cost], precision: str) -> None:
+    """Say what share of the machine's matrix peak the operations of an image, at these costs, are."""
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     peak = matrix_peak(kind)
     print(
-        f"as shipped: {done / 1e9:.2f} GFLOP an image; a large matrix product of {kind}: {peak / 1e9:.0f} GFLOP/s"
+        f"as shipped: {operations / 1e9:.2f} GFLOP an image; a large matrix product, {kind}: {peak / 1e9:.0f} GFLOP/s"
     )
     for clock in ("wall", "cpu"):
-        found = done / statistics.median(getattr(taken, clock) for taken in fastest) * 1e3
+        found = operations / statistics.median(getattr(taken, clock) for taken in costs) * 1e3
         print(f"by {clock} time {found / 1e9:.0f} GFLOP/s, {found / peak:.1%} of that")
 
 
+def with_plain_networks(recipe: MSGRecipe, game: Game) -> PlainTraining:
+    """The plain step on plain networks that have the game's weights."""
+    widths = recipe.widths or paper_widths(recipe.resolution)
+    generator, judge = PlainGenerator(widths, recipe.latent_size), PlainDiscriminator(widths)
+    discriminate, generate = (player.network for player in game.players)
+    take_weights(generator.to(device()), generate)
+    take_weights(judge.to(device()), discriminate)
+    return PlainTraining(generator, judge, list(judge.parameters()), recipe.lr, recipe.r1)
+
+
+def with_its_networks(recipe: MSGRecipe, game: Game) -> PlainTraining:
+    """The plain step on the game's own networks."""
+    discriminate, generate = (player.network for player in game.players)
+    parameters = list(discriminate.parameters())
+    return PlainTraining(
+        generate, lambda images: discriminate(images).score, parameters, recipe.lr, recipe.r1
+    )
+
+
 def plain_rounds(
-    recipe: MSGRecipe, plain_networks: bool = True
-) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
+    recipe: MSGRecipe,
+    training: Callable[[MSGRecipe, Game], PlainTraining],  # what is stepped
+) -> Callable[[], tuple[Tensor, Tensor]]:
     """The plain step, beginning with the recipe's weights, on the batches of a hand-written loop."""
     loop = HandWritten(recipe, device())
-    discriminate, generate = (player.network for player in loop.game.players)
-    if plain_networks:
-        widths = recipe.widths or paper_widths(recipe.resolution)
-        generator, judge = PlainGenerator(widths, recipe.latent_size), PlainDiscriminator(widths)
-        take_weights(generator.to(device()), generate)
-        take_weights(judge.to(device()), discriminate)
-        training = PlainTraining(generator, judge, list(judge.parameters()), recipe.lr, recipe.r1)
-    else:
-        training = PlainTraining(
-            generate,
-            lambda images: discriminate(images).score,
-            list(discriminate.parameters()),
-            recipe.lr,
-            recipe.r1,
-        )
+    plain = training(recipe, loop.game)
 
-    def step() -> tuple[torch.Tensor, torch.Tensor]:
+    def step() -> tuple[Tensor, Tensor]:
         batch = loop.batch(loop.reals)
-        losses = training.step(batch, latents(loop.game.generator, batch))
+        losses = plain.step(batch, latents(loop.game.generator, batch))
         loop.clock = replace(loop.clock, images=loop.clock.images + recipe.batch, round=loop.clock.round + 1)
         return losses
 
@@ -186,7 +194,7 @@ def plain_rounds(
 def check_losses(recipe: MSGRecipe) -> None:
     """See that the plain step and the recipe's compute the same losses, twice; the second pair after a step of each."""
     recipe = replace(recipe, lr=1e-4, lr_end=1e-4)
-    loop, plain = HandWritten(recipe, device()), plain_rounds(recipe)
+    loop, plain = HandWritten(recipe, device()), plain_rounds(recipe, with_plain_networks)
     for _ in range(2):
         scalars = loop.round()
         ours, theirs = torch.stack([scalars["loss/d"], scalars["loss/g"]]), torch.stack(plain())
@@ -294,7 +302,10 @@ def moments(recipe: Recipe) -> Iterator[tuple[str, Recipe, int]]:
             middle = phase.start + 1000 if phase.end == float("inf") else (phase.start + phase.end) / 2
             yield f"{phase.resolution}{' fading in' if phase.fading else ''}", recipe, int(middle)
         return
-    assert isinstance(recipe, MSGRecipe)
+    if not isinstance(recipe, MSGRecipe):
+        raise ValueError(
+            "growth knows recipes that grow, and MSG-GAN at each resolution: try --recipe progan-cpu"
+        )
     widths = recipe.widths or paper_widths(recipe.resolution)
     for level in range(2, len(widths) + 1):
         side = 2 << level
@@ -330,7 +341,10 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
 def main() -> None:
     """Measure."""
     asked, recipe = parse(sys.argv[1:])
-    MEASURES[asked.measure](recipe, asked)
+    try:
+        MEASURES[asked.measure](recipe, asked)
+    except ValueError as error:
+        sys.exit(f"benchmarks.training: {error}")
 
 
 if __name__ == "__main__":
