@@ -7,7 +7,7 @@ PYTHON ?= python3
 PORT ?= 3000
 SERVE ?= 1
 # The demo's training, thousands of images
-KIMG ?= 5
+KIMG ?= 8
 # Processes that share the tests
 WORKERS ?= 2
 
@@ -75,9 +75,10 @@ demo/data/manifest.json: | demo/photos
 	$(PY) -m data_prep prepare demo/photos demo/data --size 64 --align cat$(if $(wildcard demo/data/UNFINISHED), --replace)
 
 demo/trained: | demo/data/manifest.json
-	@echo; echo "# 3. Train a small MSG-GAN for a minute or two (Ctrl-C saves; make demo goes on)"
+	@echo; echo "# 3. Train a small MSG-GAN at 32x32 for a minute or two (Ctrl-C saves; make demo goes on)"
 	@[ -f demo/run/run.json ] || rm -rf demo/run
-	$(PY) train.py --recipe msg-gan-cpu --data demo/data --out demo/run --kimg $(KIMG) --batch 8 --lr 0.002 --r1 3 \
+	$(PY) train.py --recipe msg-gan-cpu --data demo/data --out demo/run --kimg $(KIMG) \
+	    --resolution 32 --widths 64 64 64 32 --batch 8 --r1 0.5 --r1-end 0.1 --ema-half-life 0.5 \
 	    --log-every 0.5 --snapshot-every 0.5 --checkpoint-every 1$(if $(wildcard demo/run/run.json), --resume)
 	@touch $@
 
