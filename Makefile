@@ -94,7 +94,7 @@ $(DEMO_MODEL): | demo/run/evaluation.json
 
 # One thread a process, for WORKERS processes share the cores
 test: setup
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not long" -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What needs more time than `make test` has
 test-long: setup
