@@ -1,7 +1,7 @@
 """What every generator is: one flat latent vector in, the picture at each of its resolutions out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -63,17 +63,72 @@ class Generator(nn.Module, ABC):
             raise ValueError(f"labels must be from 0 to {classes - 1}")
         return torch.cat([z[:, :-classes], F.one_hot(labels, classes).to(z)], dim=1)
 
+    def with_drawn_labels(self, noise: Tensor, rng: torch.Generator) -> Tensor:
+        """Noise (N, ...) followed by labels drawn evenly, one hot: (N, latent_size). The end of a prior."""
+        classes = len(self.class_names)
+        if classes == 0:
+            return noise
+        labels = torch.randint(classes, (len(noise),), generator=rng)
+        return torch.cat([noise, F.one_hot(labels, classes).float()], dim=1)
+
     def forward(self, z: Tensor) -> list[Tensor]:
         """All pictures of `stream`, coarse to fine. z: (N, latent_size)."""
         return list(self.stream(z))
 
 
-def draw_labels(count: int, classes: int, rng: torch.Generator) -> Tensor:
-    """Labels drawn evenly, one hot: (count, classes), float32. The end of a conditional generator's prior."""
-    return F.one_hot(torch.randint(classes, (count,), generator=rng), classes).float()
+class GrowingGenerator(Generator):
+    """A generator that yields pictures as far as it has grown. It is built fully grown.
+
+    How far that is stands in a buffer, so that averages, checkpoints and exports carry it.
+    """
+
+    def __init__(
+        self,
+        resolution: int,  # side of the largest picture once grown, pixels
+        latent_size: int,  # length of the latent vector, a label's entries included
+        image_channels: int,  # 1 grey, 3 RGB, 4 RGBA
+        class_names: Sequence[str],  # name of each label; empty for none
+    ) -> None:
+        super().__init__()
+        if latent_size <= len(class_names):
+            raise ValueError(
+                f"latent_size must be above the number of labels, {len(class_names)}, not {latent_size}"
+            )
+        self.latent_size, self.image_channels = latent_size, image_channels
+        self.class_names = tuple(class_names)
+        self.noise_size = latent_size - len(class_names)  # length of the latent vector without the label
+        self.largest = resolution
+        self.growth: Tensor  # current resolution and the weight of its newest level
+        self.register_buffer("growth", torch.tensor([resolution, 1.0]))
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:  # type: ignore[override] # follows the buffer
+        """4, 8, ..., as far as it has grown."""
+        return tuple(4 << level for level in range(int(self.growth[0]).bit_length() - 2))
+
+    def grow(self, resolution: int, blend: float) -> None:
+        """Yield pictures up to side `resolution`, their newest level with weight `blend` against the one before."""
+        assert 4 <= resolution <= self.largest
+        self.growth[0].fill_(resolution)
+        self.growth[1].fill_(blend)
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """N(0, I), and a label drawn evenly: (count, latent_size)."""
+        return self.with_drawn_labels(torch.randn(count, self.noise_size, generator=rng), rng)
 
 
 def check_resolution(resolution: int) -> None:
     """Raise ValueError unless the resolution is a power of two from 8 to 1024."""
     if resolution not in {8, 16, 32, 64, 128, 256, 512, 1024}:
         raise ValueError(f"resolution must be a power of two from 8 to 1024, not {resolution}")
+
+
+def check_widths(resolution: int, widths: Sequence[int]) -> None:
+    """Raise ValueError unless there is a number of channels from 1 to 4096 for each side from 4 to the resolution."""
+    check_resolution(resolution)
+    levels = resolution.bit_length() - 2
+    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
+        raise ValueError(
+            f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
+            f"got {list(widths)}"
+        )

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.discriminator import Discriminator, Verdict
-from models.generator import Generator, check_resolution, draw_labels
+from models.generator import Generator, check_resolution
 from models.layers import local_mean
 from models.pyramid import up
 
@@ -301,9 +301,7 @@ class LAPGANGenerator(Generator):
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """Noise uniform on (-1, 1), and a label drawn evenly: (count, latent_size)."""
-        noise = torch.rand(count, sum(self.noise_sizes), generator=rng) * 2 - 1
-        classes = len(self.class_names)
-        return torch.cat([noise, draw_labels(count, classes, rng)], 1) if classes else noise
+        return self.with_drawn_labels(torch.rand(count, sum(self.noise_sizes), generator=rng) * 2 - 1, rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield images (N, image_channels, r, r) at each level's side r. Truncation scales the noise of all levels."""

@@ -40,49 +40,55 @@ class EqualizedConv2d(nn.Module):
         return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
 
 
-class EqualizedUpConv2d(EqualizedConv2d):
-    """Nearest upsampling by 2, then a 3x3 convolution, in one: (N, c_in, H, W) -> (N, c_out, 2H, 2W).
+class _EqualizedConv3x3(EqualizedConv2d):
+    """The weight of a 3x3 convolution."""
+
+    def __init__(
+        self,
+        c_in: int,  # input channels
+        c_out: int,  # output channels
+        gain: float = _GAIN,  # He's gain
+    ) -> None:
+        super().__init__(c_in, c_out, 3, gain=gain)
+
+
+class EqualizedUpConv2d(_EqualizedConv3x3):
+    """Nearest upsampling by 2, then a 3x3 convolution, in one: (N, c_in, H, W) -> (N, c_out, 2H, 2W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample and convolve x."""
+        return conv_upsampled(x, self.weight * self.scale, self.bias)
+
+
+class EqualizedDownConv2d(_EqualizedConv3x3):
+    """A 3x3 convolution, then average pooling by 2, in one: (N, c_in, 2H, 2W) -> (N, c_out, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve and pool x."""
+        return conv_pooled(x, self.weight * self.scale, self.bias)
+
+
+def conv_upsampled(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve x, doubled to the nearest, with a kernel (c_out, c_in, 3, 3): (N, c_in, H, W) -> (N, c_out, 2H, 2W).
 
     Each fine pixel sees a 2x2 patch of the coarse image, each of whose pixels it meets in one, two or four taps; the
     sum of these taps is one weight of a 4x4 transposed convolution (as in ProGAN's code). The same function as
     upsampling and convolving, at 4/9 of the cost.
     """
-
-    def __init__(
-        self,
-        c_in: int,  # input channels
-        c_out: int,  # output channels
-        gain: float = _GAIN,  # He's gain
-    ) -> None:
-        super().__init__(c_in, c_out, 3, padding=1, gain=gain)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Upsample and convolve x."""
-        taps = window_sums(self.weight * self.scale)  # (c_out, c_in, 4, 4)
-        return F.conv_transpose2d(x, taps.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+    taps = _window_sums(kernel)  # (c_out, c_in, 4, 4)
+    return F.conv_transpose2d(x, taps.flip(2, 3).transpose(0, 1), bias, stride=2, padding=1)
 
 
-class EqualizedDownConv2d(EqualizedConv2d):
-    """A 3x3 convolution, then average pooling by 2, in one: (N, c_in, 2H, 2W) -> (N, c_out, H, W).
+def conv_pooled(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve x with a kernel (c_out, c_in, 3, 3), then average by 2. (N, c_in, 2H, 2W) -> (N, c_out, H, W).
 
     The mean of four neighbouring 3x3 windows is one 4x4 window (as in ProGAN's code): the same function at 4/9 of the
     cost.
     """
-
-    def __init__(
-        self,
-        c_in: int,  # input channels
-        c_out: int,  # output channels
-        gain: float = _GAIN,  # He's gain
-    ) -> None:
-        super().__init__(c_in, c_out, 3, padding=1, gain=gain)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve and pool x."""
-        return F.conv2d(x, window_sums(self.weight * (self.scale / 4)), self.bias, stride=2, padding=1)
+    return F.conv2d(x, _window_sums(kernel / 4), bias, stride=2, padding=1)
 
 
-def window_sums(kernel: Tensor) -> Tensor:
+def _window_sums(kernel: Tensor) -> Tensor:
     """Sum of a kernel's four shifts by up to one pixel: (c_out, c_in, k, k) -> (c_out, c_in, k + 1, k + 1)."""
     wide = F.pad(kernel, (1, 1, 1, 1))
     return wide[..., 1:, 1:] + wide[..., :-1, 1:] + wide[..., 1:, :-1] + wide[..., :-1, :-1]

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from models.attention import Attention, check_attention
 from models.discriminator import Discriminator, Verdict
-from models.generator import Generator, check_resolution, draw_labels
+from models.generator import GrowingGenerator, check_resolution, check_widths
 from models.layers import leaky, upsample
 
 _GAIN = (2 / 1.04) ** 0.5  # He's gain for a leaky ReLU of slope 0.2
@@ -110,23 +110,14 @@ def _residual(
 
 
 def _check(widths: Sequence[int], resolution: int, blocks: int, attention: Sequence[int]) -> None:
-    check_resolution(resolution)
-    levels = resolution.bit_length() - 2
-    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
-        raise ValueError(
-            f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
-            f"got {list(widths)}"
-        )
+    check_widths(resolution, widths)
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1, not {blocks}")
-    check_attention(attention, [4 << level for level in range(levels)])
+    check_attention(attention, [4 << level for level in range(len(widths))])
 
 
-class ModernGenerator(Generator):
-    """Generator: N(0, I) and a label's one-hot code -> pictures 4x4 ... as far as it has grown, linear toRGB.
-
-    It is built fully grown.
-    """
+class ModernGenerator(GrowingGenerator):
+    """Generator: N(0, I) and a label's one-hot code -> pictures 4x4 ... as far as it has grown, linear toRGB."""
 
     def __init__(
         self,
@@ -138,16 +129,10 @@ class ModernGenerator(Generator):
         attention: Sequence[int] = (),  # resolutions with self-attention
         class_names: Sequence[str] = (),  # name of each label; empty for none
     ) -> None:
-        super().__init__()
+        super().__init__(resolution, latent_size, image_channels, class_names)
         self.widths = tuple(widths) if widths is not None else default_widths(resolution)
         _check(self.widths, resolution, blocks, attention)
-        if latent_size <= len(class_names):
-            raise ValueError(
-                f"latent_size must be above the number of labels, {len(class_names)}, not {latent_size}"
-            )
-        self.blocks, self.latent_size, self.image_channels = blocks, latent_size, image_channels
-        self.attention, self.class_names = tuple(attention), tuple(class_names)
-        self.noise_size = latent_size - len(class_names)
+        self.blocks, self.attention = blocks, tuple(attention)
         self.basis = nn.Parameter(torch.randn(self.widths[0], 4, 4))
         self.modulate = nn.Linear(latent_size, self.widths[0], bias=False)
         nn.init.normal_(self.modulate.weight[:, : self.noise_size], std=self.noise_size**-0.5)
@@ -159,26 +144,6 @@ class ModernGenerator(Generator):
             layers = _residual(fine, 4 << level, depth, blocks, attention)
             self.stages.append(nn.Sequential(_pointwise(coarse, fine), _Upsample(), *layers))
         self.to_rgb = nn.ModuleList(_pointwise(width, image_channels) for width in self.widths)
-        self.growth: Tensor  # current resolution and the weight of its newest level
-        self.register_buffer("growth", torch.tensor([resolution, 1.0]))
-
-    @property
-    def resolutions(self) -> tuple[int, ...]:  # type: ignore[override] # follows the buffer
-        """4, 8, ..., as far as it has grown."""
-        return tuple(4 << level for level in range(int(self.growth[0]).bit_length() - 2))
-
-    def grow(self, resolution: int, blend: float) -> None:
-        """Yield pictures up to side `resolution`, the detail of the newest level with weight `blend`."""
-        assert 4 <= resolution <= 2 << len(self.widths)
-        self.growth[0].fill_(resolution)
-        self.growth[1].fill_(blend)
-
-    def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """N(0, I), and a label drawn evenly: (count, latent_size)."""
-        noise = torch.randn(count, self.noise_size, generator=rng)
-        if not self.class_names:
-            return noise
-        return torch.cat([noise, draw_labels(count, len(self.class_names), rng)], dim=1)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield pictures (N, image_channels, r, r) for r = 4, 8, ..., as far as it has grown.
@@ -202,7 +167,7 @@ class ModernGenerator(Generator):
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments. How far it has grown is among its buffers."""
         return {
-            "resolution": 2 << len(self.widths),
+            "resolution": self.largest,
             "widths": list(self.widths),
             "blocks": self.blocks,
             "latent_size": self.latent_size,

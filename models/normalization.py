@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import window_sums
+from models.layers import conv_pooled, conv_upsampled
 
 _EPSILON = 1e-5  # of batch norm
 
@@ -81,8 +81,7 @@ class SpectralUpConv2d(SpectralConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsample and convolve x."""
-        taps = window_sums(self.normalized())  # (c_out, c_in, 4, 4)
-        return F.conv_transpose2d(x, taps.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+        return conv_upsampled(x, self.normalized(), self.bias)
 
 
 class SpectralDownConv2d(SpectralConv2d):
@@ -97,7 +96,7 @@ class SpectralDownConv2d(SpectralConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and pool x."""
-        return F.conv2d(x, window_sums(self.normalized()) / 4, self.bias, stride=2, padding=1)
+        return conv_pooled(x, self.normalized(), self.bias)
 
 
 class SpectralLinear(_SpectralLayer):

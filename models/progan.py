@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from models.attention import Equalized, attentions
 from models.discriminator import Discriminator, Verdict
-from models.generator import Generator, check_resolution, draw_labels
+from models.generator import GrowingGenerator, check_resolution, check_widths
 from models.layers import (
     EqualizedConv2d,
     EqualizedDownConv2d,
@@ -36,16 +36,6 @@ def paper_widths(resolution: int) -> tuple[int, ...]:
     """Channels at 4x4, 8x8, ..., resolution (Table 2): 512 up to 32x32, then halved per level."""
     check_resolution(resolution)
     return tuple(min(512, 512 * 32 >> level) for level in range(2, resolution.bit_length()))
-
-
-def _check_widths(resolution: int, widths: Sequence[int]) -> None:
-    check_resolution(resolution)
-    levels = resolution.bit_length() - 2
-    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
-        raise ValueError(
-            f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
-            f"got {list(widths)}"
-        )
 
 
 class _LatentConv(nn.Module):
@@ -80,10 +70,10 @@ class GeneratorBlock(nn.Module):
         return cast(Tensor, self.norm(leaky(self.conv2(x))))
 
 
-class ProGANGenerator(Generator):
+class ProGANGenerator(GrowingGenerator):
     """Generator of ProGAN: latent vector -> pictures 4x4 ... as far as it has grown, linear toRGB.
 
-    It is built fully grown.
+    The network normalises the latent vector.
     """
 
     def __init__(
@@ -95,15 +85,10 @@ class ProGANGenerator(Generator):
         class_names: Sequence[str] = (),  # names of the labels; empty for none
         attention: Sequence[int] = (),  # sides at which the features have self-attention (SAGAN)
     ) -> None:
-        super().__init__()
+        super().__init__(resolution, latent_size, image_channels, class_names)
         self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
-        _check_widths(resolution, self.widths)
-        if latent_size <= len(class_names):
-            raise ValueError(
-                f"latent_size must be above the number of labels, {len(class_names)}, not {latent_size}"
-            )
-        self.latent_size, self.image_channels = latent_size, image_channels
-        self.class_names, self.attention = tuple(class_names), tuple(attention)
+        check_widths(resolution, self.widths)
+        self.attention = tuple(attention)
         first = self.widths[0]
         self.norm = PixelNorm()
         self.latent_conv = _LatentConv(latent_size, first)
@@ -114,27 +99,8 @@ class ProGANGenerator(Generator):
         self.to_rgb = nn.ModuleList(
             EqualizedConv2d(width, image_channels, 1, gain=1.0) for width in self.widths
         )
-        self.growth: Tensor  # current resolution and the weight of its newest level
-        self.register_buffer("growth", torch.tensor([resolution, 1.0]))
         self.center: Tensor  # mean of the 4x4 features over the prior, per label
         self.register_buffer("center", torch.zeros(max(1, len(class_names)), first, 4, 4))
-
-    @property
-    def resolutions(self) -> tuple[int, ...]:  # type: ignore[override] # follows the buffer
-        """4, 8, ..., as far as it has grown."""
-        return tuple(4 << level for level in range(int(self.growth[0]).bit_length() - 2))
-
-    def grow(self, resolution: int, blend: float) -> None:
-        """Yield pictures up to side `resolution`, their newest level with weight `blend` against the one before."""
-        assert 4 <= resolution <= 2 << len(self.widths)
-        self.growth[0].fill_(resolution)
-        self.growth[1].fill_(blend)
-
-    def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """N(0, 1), then the label: (count, latent_size). The network normalises the vector."""
-        classes = len(self.class_names)
-        z = torch.randn(count, self.latent_size - classes, generator=rng)
-        return torch.cat([z, draw_labels(count, classes, rng)], dim=1) if classes else z
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield pictures (N, image_channels, r, r) for r = 4, 8, ..., as far as it has grown (Figure 2).
@@ -180,7 +146,7 @@ class ProGANGenerator(Generator):
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments. How far it has grown is among its buffers."""
         return {
-            "resolution": 2 << len(self.widths),
+            "resolution": self.largest,
             "widths": list(self.widths),
             "latent_size": self.latent_size,
             "image_channels": self.image_channels,
@@ -218,7 +184,7 @@ class ProGANDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
-        _check_widths(resolution, widths)
+        check_widths(resolution, widths)
         self.resolutions, self.blend = (resolution,), 1.0
         first = widths[0]
         self.from_rgb = nn.ModuleList(EqualizedConv2d(image_channels, width, 1) for width in widths)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from models.attention import attentions, check_attention
 from models.discriminator import Discriminator, Verdict
-from models.generator import Generator, check_resolution, draw_labels
+from models.generator import Generator, check_resolution, check_widths
 from models.layers import upsample
 from models.normalization import (
     BatchNorm,
@@ -40,14 +40,8 @@ def paper_widths(resolution: int) -> tuple[int, ...]:
 
 
 def _check(resolution: int, widths: Sequence[int], attention: Sequence[int]) -> None:
-    check_resolution(resolution)
-    levels = resolution.bit_length() - 2
-    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
-        raise ValueError(
-            f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
-            f"got {list(widths)}"
-        )
-    check_attention(attention, [4 << level for level in range(levels - 1)])
+    check_widths(resolution, widths)
+    check_attention(attention, [4 << level for level in range(len(widths) - 1)])
 
 
 def _pointwise(c_in: int, c_out: int) -> nn.Module:
@@ -139,9 +133,7 @@ class SAGANGenerator(Generator):
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """N(0, I), then a label: (count, latent_size)."""
-        noise = torch.randn(count, self.noise_size, generator=rng)
-        classes = len(self.class_names)
-        return torch.cat([noise, draw_labels(count, classes, rng)], dim=1) if classes else noise
+        return self.with_drawn_labels(torch.randn(count, self.noise_size, generator=rng), rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield images (N, image_channels, r, r) for r = 4, 8, ..., resolution. Truncation makes the noise smaller."""
