@@ -29,15 +29,20 @@ def faded(images: Tensor, blend: float) -> Tensor:
     return images if blend == 1 else torch.lerp(upsample(F.avg_pool2d(images, 2)), images, blend)
 
 
+def never(_: Clock) -> float:
+    """A weight that is always zero."""
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Penalties:
     """Weights of the discriminator's gradient penalties; one of zero costs nothing."""
 
-    r1: Schedule  # gamma of R1, on reals
-    r2: Schedule  # gamma of R2, on fakes
-    every: int  # R1 and R2 come every so many rounds, at as many times the weight (StyleGAN2's lazy form)
-    gradient: float  # lambda of WGAN-GP
-    drift: float  # weight of the reals' squared logits (ProGAN section 2.4)
+    r1: Schedule = never  # gamma of R1, on reals
+    r2: Schedule = never  # gamma of R2, on fakes
+    every: int = 1  # R1 and R2 come every so many rounds, at as many times the weight (StyleGAN2's lazy form)
+    gradient: float = 0.0  # lambda of WGAN-GP
+    drift: float = 0.0  # weight of the reals' squared logits (ProGAN section 2.4)
     stride: int = (
         1  # R1 and R2 look at one in so many samples, at as many times the weight; see `judge_apart`
     )
@@ -148,15 +153,21 @@ class Generate(Player):
         """The objective's g, on noise, reals and transformations that are those of the discriminator's move."""
         grow(batch, self.network, self.discriminator)
         fakes = shown(self.network(latents(self.network, batch)), self.discriminator)
-        reals = reals_for(self.discriminator, batch)
-        real: Verdict = self.discriminator(self.augment(reals, batch.draws, "real", clock), batch.labels)
         fake: Verdict = self.discriminator(self.augment(fakes, batch.draws, "fake", clock), batch.labels)
-        loss = self.objective.g(real.score.float(), fake.score.float())
+        loss = self.objective.g(self._of_reals(batch, clock), fake.score.float())
         scalars = {"loss/g": loss}
         if self.classify > 0:
             scalars["loss/class_g"] = class_loss(fake, batch)
             loss = loss + scalars["loss/class_g"] * self.classify
         return Move(loss, scalars)
+
+    def _of_reals(self, batch: Batch, clock: Clock) -> Tensor:
+        """The reals' scores: (N,), or none where the objective's g does without."""
+        if not self.objective.relative:
+            return torch.empty(0)
+        reals = self.augment(reals_for(self.discriminator, batch), batch.draws, "real", clock)
+        verdict: Verdict = self.discriminator(reals, batch.labels)
+        return verdict.score.float()
 
 
 def judge_apart(
@@ -220,6 +231,27 @@ def class_loss(verdict: Verdict, batch: Batch) -> Tensor:
     return F.cross_entropy(verdict.classes.float(), batch.labels)
 
 
-def duel(discriminate: Discriminate, generate: Generate) -> Game:
-    """The two as a game; the discriminator moves first."""
-    return Game((discriminate, generate), generate.network)
+class Steps(NamedTuple):
+    """How a network is moved."""
+
+    optimizer: torch.optim.Optimizer
+    learning_rate: Schedule
+
+
+def duel(
+    discriminator: Discriminator,
+    generator: Generator,
+    steps_d: Steps,
+    steps_g: Steps,
+    objective: Objective,
+    penalties: Penalties | None = None,
+    classify: float = 0.0,  # weight of the class losses (AC-GAN)
+    augment: Augmentation | None = None,  # of all that is judged, in both sides' moves
+) -> Game:
+    """The two against one another; the discriminator moves first."""
+    augment, penalties = augment or unchanged(), penalties or Penalties()
+    d = Discriminate(
+        "d", discriminator, *steps_d, generator, objective, penalties, classify=classify, augment=augment
+    )
+    g = Generate("g", generator, *steps_g, discriminator, objective, classify=classify, augment=augment)
+    return Game((d, g), generator)

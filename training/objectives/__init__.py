@@ -1,6 +1,6 @@
 """Adversarial objectives: d(real, fake) and g(real, fake) on logits (N,), both to be minimised.
 
-Relativistic objectives need both logits on both sides, so all take both.
+Relativistic objectives need both logits on both sides, so all take both. The others' g is given no reals' logits.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,13 @@ class Objective:
     d: Loss  # the discriminator's
     g: Loss  # the generator's
     absolute: bool = False  # whether a logit's sign alone says real (+) or fake (-)
+    relative: bool = False  # whether g looks at the reals' logits
 
 
 OBJECTIVES = {
     "hinge": Objective(hinge.hinge_d, hinge.hinge_g, absolute=True),
     "non-saturating": Objective(logistic.non_saturating_d, logistic.non_saturating_g, absolute=True),
-    "ra-hinge": Objective(relativistic.ra_hinge_d, relativistic.ra_hinge_g),
-    "rp-gan": Objective(relativistic.rp_gan_d, relativistic.rp_gan_g),
+    "ra-hinge": Objective(relativistic.ra_hinge_d, relativistic.ra_hinge_g, relative=True),
+    "rp-gan": Objective(relativistic.rp_gan_d, relativistic.rp_gan_g, relative=True),
     "wgan": Objective(wasserstein.wgan_d, wasserstein.wgan_g),
 }

@@ -15,7 +15,7 @@ import torch
 
 from models.generator import check_resolution
 from models.modern import ModernDiscriminator, ModernGenerator, default_widths
-from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.adversarial import Penalties, Steps, duel
 from training.game import Clock, Game
 from training.growth import Growth, progressive, steady
 from training.objectives import OBJECTIVES
@@ -93,21 +93,8 @@ class ModernRecipe(AugmentedRecipe):
             self.gamma, self.gamma, self.penalty_every, gradient=0.0, drift=0.0, stride=self.penalty_stride
         )
         augment, objective = self.augmentation("rp-gan"), OBJECTIVES["rp-gan"]
-        return duel(
-            Discriminate(
-                "d",
-                discriminator,
-                adam(discriminator.parameters()),
-                rate,
-                generator,
-                objective,
-                penalties,
-                augment=augment,
-            ),
-            Generate(
-                "g", generator, adam(generator.parameters()), rate, discriminator, objective, augment=augment
-            ),
-        )
+        steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
+        return duel(discriminator, generator, steps_d, steps_g, objective, penalties, augment=augment)
 
 
 def modern() -> ModernRecipe:

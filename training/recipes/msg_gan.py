@@ -13,7 +13,7 @@ import torch
 
 from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator
 from models.progan import paper_widths
-from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.adversarial import Penalties, Steps, duel
 from training.game import Game
 from training.objectives import OBJECTIVES
 from training.recipes.augmented import AugmentedRecipe
@@ -52,21 +52,8 @@ class MSGRecipe(AugmentedRecipe):
         )
         augment = self.augmentation(self.objective)
         objective = OBJECTIVES[self.objective]
-        return duel(
-            Discriminate(
-                "d",
-                discriminator,
-                adam(discriminator.parameters()),
-                rate,
-                generator,
-                objective,
-                penalties,
-                augment=augment,
-            ),
-            Generate(
-                "g", generator, adam(generator.parameters()), rate, discriminator, objective, augment=augment
-            ),
-        )
+        steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
+        return duel(discriminator, generator, steps_d, steps_g, objective, penalties, augment=augment)
 
 
 def msg_gan() -> MSGRecipe:

@@ -17,7 +17,7 @@ import torch
 
 from models.generator import check_resolution
 from models.progan import ProGANDiscriminator, ProGANGenerator, paper_widths
-from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.adversarial import Penalties, Steps, duel
 from training.game import Game
 from training.growth import Growth, progressive
 from training.objectives import OBJECTIVES
@@ -84,28 +84,9 @@ class ProGANRecipe(AugmentedRecipe):
         penalties = Penalties(gamma, gamma, 1, self.gradient_penalty, self.drift)
         augment = self.augmentation(self.objective)
         objective = OBJECTIVES[self.objective]
+        steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
         return duel(
-            Discriminate(
-                "d",
-                discriminator,
-                adam(discriminator.parameters()),
-                rate,
-                generator,
-                objective,
-                penalties,
-                classify,
-                augment,
-            ),
-            Generate(
-                "g",
-                generator,
-                adam(generator.parameters()),
-                rate,
-                discriminator,
-                objective,
-                classify,
-                augment,
-            ),
+            discriminator, generator, steps_d, steps_g, objective, penalties, classify, augment=augment
         )
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from models.normalization import iterate_power
 from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
-from training.adversarial import Discriminate, Generate, Penalties, duel
+from training.adversarial import Steps, duel
 from training.game import Game
 from training.objectives import OBJECTIVES
 from training.recipes.augmented import AugmentedRecipe
@@ -42,26 +42,12 @@ class SAGANRecipe(AugmentedRecipe):
         discriminator = SAGANDiscriminator(
             self.resolution, widths, len(data.class_names), self.attention, data.channels
         )
-        no_penalty = partial(cosine, start=0.0, end=0.0)
-        penalties = Penalties(no_penalty, no_penalty, every=1, gradient=0.0, drift=0.0)
-        hinge = OBJECTIVES["hinge"]
-        augment = self.augmentation("hinge")
-        rate_d, rate_g = (partial(cosine, start=lr, end=lr) for lr in (self.lr_d, self.lr_g))
-        return duel(
-            Discriminate(
-                "d",
-                discriminator,
-                adam(discriminator, self.lr_d),
-                rate_d,
-                generator,
-                hinge,
-                penalties,
-                augment=augment,
-            ),
-            Generate(
-                "g", generator, adam(generator, self.lr_g), rate_g, discriminator, hinge, augment=augment
-            ),
+        steps_d, steps_g = (
+            Steps(adam(network, lr), partial(cosine, start=lr, end=lr))
+            for network, lr in ((discriminator, self.lr_d), (generator, self.lr_g))
         )
+        augment = self.augmentation("hinge")
+        return duel(discriminator, generator, steps_d, steps_g, OBJECTIVES["hinge"], augment=augment)
 
 
 def adam(network: nn.Module, lr: float) -> torch.optim.Adam:
