@@ -68,9 +68,22 @@ def test_a_runs_newest_checkpoint(tmp_path: Path, data: Path, monkeypatch: pytes
     assert json.loads((run / "evaluation.json").read_text()) == result
 
 
+@pytest.mark.parametrize("baseline", ["mean-image", "gaussian-pixel"])
+def test_a_baseline(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, baseline: str) -> None:
+    out = tmp_path / "it.json"
+    assert call(monkeypatch, "--baseline", baseline, "--data", data, "--samples", 16, "--out", out) == 0
+    result = json.loads(out.read_text())
+    assert result["protocol"]["model"]["baseline"] == baseline
+    assert result["ms_ssim"]["generated"]["mean"] != result["ms_ssim"]["real"]["mean"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--data", "DATA"), "name either a run or model, or a --baseline"),
+        (("MODEL", "--baseline", "mean-image", "--data", "DATA"), "name either a run or model, or"),
+        (("--baseline", "mean-image", "--data", "DATA"), "name a file to write with --out"),
+        (("--baseline", "mean-image", "--data", "nothing", "--out", "it.json"), "there is no data set at"),
         (("nothing", "--data", "DATA"), "is neither a model (no config.json) nor a training run"),
         (("MODEL", "--data", "nothing"), "there is no data set at"),
         (("MODEL", "--data", "MODEL"), "is not a prepared data set"),
