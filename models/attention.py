@@ -41,7 +41,7 @@ class Equalized(nn.Module):
 class Attention(nn.Module):
     """x + gamma * o, where each pixel of o is a mixture of all pixels. The identity at first (gamma = 0).
 
-    (N, channels, H, W) -> the same; H and W multiples of `pool`.
+    (N, channels, H, W) -> the same. Patches at the edge may be smaller than others.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Let every pixel of x look at the others."""
         query = self.query(x).flatten(2)  # (N, C/8, HW)
-        key = F.max_pool2d(self.key(x), self.pool).flatten(2)  # (N, C/8, HW/4)
-        value = F.max_pool2d(self.value(x), self.pool).flatten(2)  # (N, C/2, HW/4)
+        key = F.max_pool2d(self.key(x), self.pool, ceil_mode=True).flatten(2)  # (N, C/8, HW/4)
+        value = F.max_pool2d(self.value(x), self.pool, ceil_mode=True).flatten(2)  # (N, C/2, HW/4)
         o = mix(query, key, value).to(x.dtype).view(x.shape[0], -1, *x.shape[2:])
         return x + self.gamma * cast(Tensor, self.out(o))
 

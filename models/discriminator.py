@@ -17,14 +17,14 @@ class Verdict(NamedTuple):
 class Discriminator(nn.Module, ABC):
     """A network that judges pictures. Subclasses set `resolutions` and implement `forward`."""
 
-    resolutions: tuple[int, ...]  # sides of the pictures it takes, pixels, coarse to fine
+    resolutions: tuple[int, ...]  # shorter sides of the pictures it takes, pixels, coarse to fine
 
     @abstractmethod
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
-        """Judge one picture per sample, given at every side r of `resolutions`: [(N, C, r, r), ...].
+        """Judge one picture per sample, given at each of `resolutions`: [(N, C, H, W), ...].
 
         `labels`, int64 (N,), are what a conditional network judges the pictures by.
         """
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Take pictures of side `resolution`, their newest level with weight `blend`. Nothing to do for most."""
+        """Take pictures of a resolution, their newest level with weight `blend`. Nothing to do for most."""

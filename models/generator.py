@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.frame import SQUARE, Frame, checked
+
 
 class Generator(nn.Module, ABC):
     """A network that grows a picture.
@@ -19,8 +21,9 @@ class Generator(nn.Module, ABC):
     """
 
     latent_size: int  # length of the latent vector, a label's entries included
-    resolutions: tuple[int, ...]  # sides of the pictures it yields, pixels, coarse to fine
+    resolutions: tuple[int, ...]  # shorter sides of the pictures it yields, pixels, coarse to fine
     image_channels: int  # 1 grey, 3 RGB, 4 RGBA
+    frame: Frame = SQUARE  # proportions of the pictures
     class_names: tuple[str, ...] = ()  # of a conditional generator
 
     @abstractmethod
@@ -29,8 +32,9 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the picture (N, image_channels, r, r), nominally in [-1, 1], at each r of `resolutions` once it exists.
+        """Yield the picture (N, image_channels, H, W), nominally in [-1, 1], at each of `resolutions` once it exists.
 
+        H and W are those of `frame.size_at`.
         `truncation` in [0, 1] draws the picture towards the typical one; 1 is the distribution that was trained.
         """
 
@@ -45,7 +49,7 @@ class Generator(nn.Module, ABC):
         """
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Yield pictures up to side `resolution`, their newest level with weight `blend` against the one before.
+        """Yield pictures up to `resolution`, their newest level with weight `blend` against the one before.
 
         Nothing to do for networks that are trained whole.
         """
@@ -84,10 +88,11 @@ class GrowingGenerator(Generator):
 
     def __init__(
         self,
-        resolution: int,  # side of the largest picture once grown, pixels
+        resolution: int,  # shorter side of the largest picture once grown, pixels
         latent_size: int,  # length of the latent vector, a label's entries included
         image_channels: int,  # 1 grey, 3 RGB, 4 RGBA
         class_names: Sequence[str],  # name of each label; empty for none
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
         if latent_size <= len(class_names):
@@ -95,7 +100,7 @@ class GrowingGenerator(Generator):
                 f"latent_size must be above the number of labels, {len(class_names)}, not {latent_size}"
             )
         self.latent_size, self.image_channels = latent_size, image_channels
-        self.class_names = tuple(class_names)
+        self.class_names, self.frame = tuple(class_names), checked(frame)
         self.noise_size = latent_size - len(class_names)  # length of the latent vector without the label
         self.largest = resolution
         self.growth: Tensor  # current resolution and the weight of its newest level
@@ -107,7 +112,7 @@ class GrowingGenerator(Generator):
         return tuple(4 << level for level in range(int(self.growth[0]).bit_length() - 2))
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Yield pictures up to side `resolution`, their newest level with weight `blend` against the one before."""
+        """Yield pictures up to `resolution`, their newest level with weight `blend` against the one before."""
         assert 4 <= resolution <= self.largest
         self.growth[0].fill_(resolution)
         self.growth[1].fill_(blend)

@@ -25,15 +25,16 @@ class EqualizedConv2d(nn.Module):
         self,
         c_in: int,  # input channels
         c_out: int,  # output channels
-        kernel: int,  # side of the square kernel, pixels
+        kernel: int | tuple[int, int],  # side of a square kernel, or height and width, pixels
         padding: int | None = None,  # zero padding, pixels; None keeps the size
         gain: float = _GAIN,  # He's gain
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(c_out, c_in, kernel, kernel))
+        height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+        self.weight = nn.Parameter(torch.randn(c_out, c_in, height, width))
         self.bias = nn.Parameter(torch.zeros(c_out))
-        self.scale = gain / (c_in * kernel * kernel) ** 0.5
-        self.padding = kernel // 2 if padding is None else padding
+        self.scale = gain / (c_in * height * width) ** 0.5
+        self.padding = (height // 2, width // 2) if padding is None else padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x."""

@@ -13,6 +13,7 @@ Deviations:
   its features on one (Miyato & Koyama 2018, arXiv 1802.05637) beside the score that knows no label.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, cast
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 
 from models.attention import Attention, check_attention
 from models.discriminator import Discriminator, Verdict
+from models.frame import SQUARE, checked, resolution_of
 from models.generator import GrowingGenerator, check_resolution, check_widths
 from models.layers import leaky, upsample
 
@@ -121,19 +123,20 @@ class ModernGenerator(GrowingGenerator):
 
     def __init__(
         self,
-        resolution: int = 256,  # side of the largest picture, pixels
+        resolution: int = 256,  # shorter side of the largest picture, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for `default_widths`
         blocks: int = 2,  # residual blocks per resolution
         latent_size: int = 64,  # length of the latent vector, a label's entries included
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         attention: Sequence[int] = (),  # resolutions with self-attention
         class_names: Sequence[str] = (),  # name of each label; empty for none
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
-        super().__init__(resolution, latent_size, image_channels, class_names)
+        super().__init__(resolution, latent_size, image_channels, class_names, frame)
         self.widths = tuple(widths) if widths is not None else default_widths(resolution)
         _check(self.widths, resolution, blocks, attention)
         self.blocks, self.attention = blocks, tuple(attention)
-        self.basis = nn.Parameter(torch.randn(self.widths[0], 4, 4))
+        self.basis = nn.Parameter(torch.randn(self.widths[0], *self.frame))
         self.modulate = nn.Linear(latent_size, self.widths[0], bias=False)
         nn.init.normal_(self.modulate.weight[:, : self.noise_size], std=self.noise_size**-0.5)
         nn.init.normal_(self.modulate.weight[:, self.noise_size :])  # an embedding, no less than the noise
@@ -146,7 +149,7 @@ class ModernGenerator(GrowingGenerator):
         self.to_rgb = nn.ModuleList(_pointwise(width, image_channels) for width in self.widths)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield pictures (N, image_channels, r, r) for r = 4, 8, ..., as far as it has grown.
+        """Yield pictures (N, image_channels, H, W) at 4, 8, ..., as far as it has grown.
 
         What enters the first block is linear in z: to scale its noise draws that towards its mean, of the label.
         """
@@ -157,10 +160,10 @@ class ModernGenerator(GrowingGenerator):
         picture = _wide(self.to_rgb[0](x))
         yield picture
         for stage, to_rgb in zip(list(self.stages)[1:], list(self.to_rgb)[1:], strict=True):
-            if picture.shape[-1] == resolution:
+            if resolution_of(picture) == resolution:
                 return
             x = stage(x)
-            newest = x.shape[-1] == resolution
+            newest = resolution_of(x) == resolution
             picture = refine(picture, _wide(to_rgb(x)) * (blend if newest else 1.0))
             yield picture
 
@@ -174,24 +177,26 @@ class ModernGenerator(GrowingGenerator):
             "image_channels": self.image_channels,
             "attention": list(self.attention),
             "class_names": list(self.class_names),
+            "frame": list(self.frame),
         }
 
 
 class ModernDiscriminator(Discriminator):
-    """Discriminator: pictures of the side that it has grown to, and their labels where it knows any -> score.
+    """Discriminator: pictures of the resolution that it has grown to, and their labels where it knows any -> score.
 
     It is built fully grown. How far it has grown is told by every batch, so it is not part of its state.
     """
 
     def __init__(
         self,
-        resolution: int = 256,  # side of the largest pictures, pixels
+        resolution: int = 256,  # shorter side of the largest pictures, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for `default_widths`
         blocks: int = 2,  # residual blocks per resolution
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         attention: Sequence[int] = (),  # resolutions with self-attention
         classes: int = 0,  # number of labels; 0 for none
-        smallest: int | None = None,  # side of the pictures that it grows from; None for the full one
+        smallest: int | None = None,  # resolution of the pictures that it grows from; None for the full one
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else default_widths(resolution)
@@ -206,7 +211,9 @@ class ModernDiscriminator(Discriminator):
         for level, (coarse, fine) in enumerate(pairwise(widths), start=1):
             layers = _residual(fine, 4 << level, depth, blocks, attention)
             self.stages.append(nn.Sequential(*layers, _Downsample(), _pointwise(fine, coarse)))
-        self.basis = nn.Parameter(torch.randn(first, 4, 4) / 4)  # a depthwise 4x4 convolution
+        self.basis = nn.Parameter(  # a depthwise convolution, 4x4 where pictures are square
+            torch.randn(first, *checked(frame)) / math.prod(frame) ** 0.5
+        )
         self.score = nn.Linear(first, 1, bias=False)
         self.embedding = nn.Embedding(classes, first) if classes else None
         for layer in (self.score, self.embedding):
@@ -214,18 +221,18 @@ class ModernDiscriminator(Discriminator):
                 nn.init.normal_(layer.weight, std=first**-0.5)
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Take pictures of side `resolution`, their newest level with weight `blend` against the one before."""
+        """Take pictures of a resolution, their newest level with weight `blend` against the one before."""
         assert str(resolution) in self.from_rgb
         self.resolutions, self.blend = (resolution,), blend
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
-        """Judge pictures, given at the current resolution: [(N, C, r, r)] -> score (N,)."""
+        """Judge pictures, given at the current resolution: [(N, C, H, W)] -> score (N,)."""
         (image,) = images
-        side = image.shape[-1]
+        side = resolution_of(image)
         x = self.from_rgb[str(side)](image)
         for stage in reversed(self.stages[: side.bit_length() - 2]):
             x = stage(x)
-            if x.shape[-1] == side // 2 and self.blend < 1:
+            if resolution_of(x) == side // 2 and self.blend < 1:
                 x = torch.lerp(self.from_rgb[str(side // 2)](F.avg_pool2d(image, 2)), x, self.blend)
         with torch.autocast(x.device.type, enabled=False):
             features = (_wide(x) * self.basis).sum((2, 3))  # (N, C)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from models.attention import Equalized, attentions
 from models.discriminator import Discriminator, Verdict
+from models.frame import SQUARE, checked
 from models.generator import Generator, check_resolution
 from models.layers import (
     EqualizedConv2d,
@@ -45,19 +46,20 @@ class MSGGenerator(Generator):
 
     def __init__(
         self,
-        resolution: int = 1024,  # side of the largest image, pixels
+        resolution: int = 1024,  # shorter side of the largest image, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         latent_size: int = 512,  # length of z
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
-        attention: Sequence[int] = (),  # sides of the features that have it, pixels
+        attention: Sequence[int] = (),  # resolutions of the features that have it
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
         self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
         _check_widths(resolution, self.widths)
-        self.latent_size, self.image_channels = latent_size, image_channels
+        self.latent_size, self.image_channels, self.frame = latent_size, image_channels, checked(frame)
         self.resolutions = tuple(4 << level for level in range(len(self.widths)))
         first = self.widths[0]
-        self.dense = EqualizedLinear(latent_size, first * 16)
+        self.dense = EqualizedLinear(latent_size, first * math.prod(self.frame))
         self.conv = EqualizedConv2d(first, first, 3)
         self.norm = PixelNorm()
         self.blocks = nn.ModuleList(
@@ -66,8 +68,8 @@ class MSGGenerator(Generator):
         self.attention = tuple(attention)
         self.attentions = attentions(self.resolutions, self.widths, attention, Equalized)
         self.to_rgb = nn.ModuleList(EqualizedConv2d(width, image_channels, 1) for width in self.widths)
-        self.center: Tensor  # mean of the 4x4 features over the prior
-        self.register_buffer("center", torch.zeros(first, 4, 4))
+        self.center: Tensor  # mean of the coarsest features over the prior
+        self.register_buffer("center", torch.zeros(first, *self.frame))
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """Uniform on the sphere of radius sqrt(latent_size): (count, latent_size)."""
@@ -75,9 +77,9 @@ class MSGGenerator(Generator):
         return F.normalize(z) * math.sqrt(self.latent_size)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield images (N, image_channels, r, r) for r = 4, 8, ..., resolution.
+        """Yield images (N, image_channels, H, W) at 4, 8, ..., resolution.
 
-        Pixel norm takes the length of z away, so truncation moves the 4x4 features towards their mean instead, as
+        Pixel norm takes the length of z away, so truncation moves the coarsest features towards their mean instead, as
         StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix B).
         """
         x = self._root(z)
@@ -91,13 +93,13 @@ class MSGGenerator(Generator):
 
     @torch.no_grad()
     def find_center(self) -> None:
-        """Set `center` to the mean of the 4x4 features over 4096 fixed draws of the prior."""
+        """Set `center` to the mean of the coarsest features over 4096 fixed draws of the prior."""
         z = self.prior(4096, torch.Generator().manual_seed(0)).to(self.center.device)
         self.center.copy_(self._root(z).mean(0))
 
     def _root(self, z: Tensor) -> Tensor:
-        """The 4x4 features: (N, latent_size) -> (N, C, 4, 4)."""
-        x = leaky(self.dense(z)).view(z.shape[0], -1, 4, 4)
+        """The coarsest features: (N, latent_size) -> (N, C, *frame)."""
+        x = leaky(self.dense(z)).view(z.shape[0], -1, *self.frame)
         return cast(Tensor, self.norm(leaky(self.conv(x))))
 
     def settings(self) -> dict[str, Any]:
@@ -108,6 +110,7 @@ class MSGGenerator(Generator):
             "latent_size": self.latent_size,
             "image_channels": self.image_channels,
             "attention": list(self.attention),
+            "frame": list(self.frame),
         }
 
 
@@ -156,13 +159,12 @@ class MSGDiscriminator(Discriminator):
 
     def __init__(
         self,
-        resolution: int = 1024,  # side of the largest image, pixels
+        resolution: int = 1024,  # shorter side of the largest image, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         combine: Combination = "lin_cat",  # how an image joins the features
-        attention: Sequence[
-            int
-        ] = (),  # sides of the features that have it, once the image has joined; pixels
+        attention: Sequence[int] = (),  # resolutions of the features that have it, once the image has joined
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -179,11 +181,11 @@ class MSGDiscriminator(Discriminator):
         first = widths[0]
         self.stddev = MinibatchStdDev()
         self.conv = EqualizedConv2d(inputs[0] + 1, first, 3)
-        self.conv_last = EqualizedConv2d(first, first, 4, padding=0)
+        self.conv_last = EqualizedConv2d(first, first, checked(frame), padding=0)
         self.score = EqualizedConv2d(first, 1, 1)
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
-        """Judge one picture per sample, given at every resolution: [(N, C, 4, 4), ...] -> score (N,)."""
+        """Judge one picture per sample, given at every resolution: [(N, C, H, W), ...] -> score (N,)."""
         *coarse, finest = self.attentions
         a = finest(self.from_rgb(images[-1]))
         scales = zip(images[:-1], self.blocks, self.combines, coarse, strict=True)

@@ -18,7 +18,10 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
-    """Lay uint8 images (N, C, H, W) side by side, about square unless `columns` is given: uint8 (C, H', W')."""
+    """Lay uint8 images (N, C, H, W) side by side: uint8 (C, H', W').
+
+    In about as many rows as columns unless `columns` is given.
+    """
     from torchvision.utils import make_grid  # seconds to import, and only grids need it
 
     columns = columns or round(len(images) ** 0.5 + 0.49)

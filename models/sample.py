@@ -1,5 +1,6 @@
 """Draw pictures from a trained generator: `python -m models.sample MODEL_DIR --seeds 0-15 --out grid.png`."""
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import tyro
 from torch import Tensor
 
 from models.checkpoint import load_generator
+from models.frame import size_at
 from models.pictures import grid, save_png
 from models.sampler import Sampler, check_label
 
@@ -30,7 +32,7 @@ class Arguments:
     out: Path
     """FILE.png for a grid of all, or a folder for a SEED.png each"""
     resolution: int | None = None
-    """side in pixels, one that the model yields; the largest by default"""
+    """shorter side in pixels, one that the model yields; the largest by default"""
     truncation: float = 1.0
     """variety, from 0 (the most typical picture) to 1 (the full range)"""
     label: str | None = None
@@ -84,10 +86,9 @@ def sample(asked: Arguments) -> None:
         raise ValueError(f"--resolution {resolution}: the model has {', '.join(map(str, resolutions))}")
     if asked.label is not None:
         check_label(sampler.generator.class_names, asked.label)
-    if not to_folder and len(seeds) * resolution**2 > MAX_GRID:
-        raise ValueError(
-            f"a grid holds at most {MAX_GRID // resolution**2} pictures of this size; name a folder"
-        )
+    pixels = math.prod(size_at(resolution, sampler.generator.frame))
+    if not to_folder and len(seeds) * pixels > MAX_GRID:
+        raise ValueError(f"a grid holds at most {MAX_GRID // pixels} pictures of this size; name a folder")
 
     def pictures() -> Iterator[Tensor]:
         for seed in seeds:

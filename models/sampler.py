@@ -28,7 +28,7 @@ class Sampler:
     def stream(
         self, seeds: Sequence[int], truncation: float = 1.0, label: str | None = None
     ) -> Iterator[Tensor]:
-        """Yield the pictures of the seeds, uint8 (N, C, r, r), at each resolution r as soon as they exist.
+        """Yield the pictures of the seeds, uint8 (N, C, H, W), at each resolution as soon as they exist.
 
         Raises:
             ValueError: the generator knows no such label.
@@ -43,7 +43,7 @@ class Sampler:
         truncation: float = 1.0,
         label: str | None = None,
     ) -> Tensor:
-        """The pictures of the seeds at one resolution (the largest by default): uint8 (N, C, r, r), on the CPU.
+        """The pictures of the seeds at one resolution (the largest by default): uint8 (N, C, H, W), on the CPU.
 
         Raises:
             ValueError: the generator does not yield that resolution, or knows no such label.
