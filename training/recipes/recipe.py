@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
+from models.frame import SQUARE, Frame
 from training.game import Game
 from training.growth import Growth, steady
 from training.guard import GuardSettings
@@ -15,13 +16,14 @@ class DataFormat:
 
     channels: int  # 1 grey, 3 RGB, 4 RGBA
     class_names: tuple[str, ...] = ()  # name of each label; empty for data without labels
+    frame: Frame = SQUARE  # height and width of the picture at resolution 4
 
 
 @dataclass(frozen=True)
 class Recipe(ABC):
     """All that determines a run besides its data. Checked when made; ValueError names the field."""
 
-    resolution: int  # side of the largest image, pixels
+    resolution: int  # shorter side of the largest image, pixels
     kimg: float  # length of the run, thousands of real images shown
     batch: int  # real images per step, over all ranks
     micro_batch: int = 0  # images that a process computes at once, at most; 0 for as many as fit into memory
