@@ -12,7 +12,7 @@ from models.discriminator import Discriminator, Verdict
 from models.generator import Generator
 from models.layers import upsample
 from training.augment import Augmentation, unchanged
-from training.game import Batch, Clock, Game, Move, Player, Schedule
+from training.game import Batch, Clock, Count, Game, Move, Player, Schedule, none
 from training.growth import Stage
 from training.objectives import Objective
 from training.terms.gradient import leaves, one_centered, zero_centered
@@ -236,6 +236,8 @@ class Steps(NamedTuple):
 
     optimizer: torch.optim.Optimizer
     learning_rate: Schedule
+    moves: int = 1  # per ordinary round, each on a batch of its own
+    extra: Count = none  # moves beyond these in special rounds
 
 
 def duel(
@@ -251,7 +253,28 @@ def duel(
     """The two against one another; the discriminator moves first."""
     augment, penalties = augment or unchanged(), penalties or Penalties()
     d = Discriminate(
-        "d", discriminator, *steps_d, generator, objective, penalties, classify=classify, augment=augment
+        "d",
+        discriminator,
+        steps_d.optimizer,
+        steps_d.learning_rate,
+        generator,
+        objective,
+        penalties,
+        classify,
+        augment,
+        moves=steps_d.moves,
+        extra=steps_d.extra,
     )
-    g = Generate("g", generator, *steps_g, discriminator, objective, classify=classify, augment=augment)
+    g = Generate(
+        "g",
+        generator,
+        steps_g.optimizer,
+        steps_g.learning_rate,
+        discriminator,
+        objective,
+        classify,
+        augment,
+        moves=steps_g.moves,
+        extra=steps_g.extra,
+    )
     return Game((d, g), generator)

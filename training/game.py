@@ -60,6 +60,12 @@ class Move:
 
 
 Schedule = Callable[[Clock], float]
+Count = Callable[[Clock], int]
+
+
+def none(_: Clock) -> int:
+    """A count that is always zero."""
+    return 0
 
 
 @dataclass
@@ -70,11 +76,12 @@ class Player(ABC):
     network: nn.Module  # what its optimiser moves
     optimizer: torch.optim.Optimizer
     learning_rate: Schedule  # the optimiser's step size
+    moves: int = field(default=1, kw_only=True)  # per ordinary round, each on a batch of its own
+    extra: Count = field(default=none, kw_only=True)  # moves beyond these in special rounds (WGAN's critic)
 
-    @property
-    def moves(self) -> int:
-        """Moves per round, each on a batch of its own."""
-        return 1
+    def moves_in(self, clock: Clock) -> int:
+        """Moves in the clock's round."""
+        return self.moves + self.extra(clock)
 
     @property
     def state(self) -> nn.Module:
@@ -98,5 +105,5 @@ class Game:
 
     @property
     def turns(self) -> int:
-        """Batches of real images that a round takes."""
+        """Batches of real images that an ordinary round takes."""
         return max(player.moves for player in self.players)

@@ -115,10 +115,11 @@ class Trainer:
         self.before = self.clock.images
         seed = self.rollbacks.seed(self.recipe.seed)
         torch.manual_seed(derive_seed(seed, self.before, self.accelerator.process_index))
-        for turn in range(self.game.turns):
+        moves = {player.name: player.moves_in(self.clock) for player in self.game.players}
+        for left in range(max(moves.values()), 0, -1):  # turns, the present one included
             batch = self.batch()
             for player in self.game.players:
-                if turn >= self.game.turns - player.moves:
+                if left <= moves[player.name]:
                     self.step(player, batch)
             self.clock = replace(self.clock, images=self.clock.images + batch.stage.batch)
             self.progress.advance(batch.stage.batch)
