@@ -5,8 +5,8 @@ arXiv 1710.10196. Both networks hold the layers of all resolutions; `grow` says 
 Deviations, the first two as in the authors' code: the minibatch standard deviation is over groups (a group as large as
 the batch is the paper's form); a block of the discriminator pools before its second leaky ReLU, not after it, which
 lets convolution and pooling be one, at two thirds of the time of a training step. While a picture is streamed, its
-coarse stages come through the toRGB layers that the growing has left behind; these are no longer trained, so their
-colours are only near those of the finished picture.
+coarse stages do not come through the toRGB layers that the growing has left behind, which no loss keeps in step with
+the rest, but through 1x1 layers fitted to the finished pictures (see `preview.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,6 +30,7 @@ from models.layers import (
     leaky,
     upsample,
 )
+from models.preview import Preview, fit_previews
 
 
 def paper_widths(resolution: int) -> tuple[int, ...]:
@@ -99,6 +100,7 @@ class ProGANGenerator(GrowingGenerator):
         self.to_rgb = nn.ModuleList(
             EqualizedConv2d(width, image_channels, 1, gain=1.0) for width in self.widths
         )
+        self.previews = nn.ModuleList(Preview(width, image_channels) for width in self.widths[:-1])
         self.center: Tensor  # mean of the 4x4 features over the prior, per label
         self.register_buffer("center", torch.zeros(max(1, len(class_names)), first, 4, 4))
 
@@ -109,30 +111,47 @@ class ProGANGenerator(GrowingGenerator):
         instead, as StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix B).
         """
         resolution, blend = self.growth.tolist()
+        trained = (
+            resolution if blend == 1 else resolution // 2
+        )  # sides from here on have their toRGB in training
+        coarser: Tensor | None = None
+        for level, x in enumerate(self._features(z, truncation)):
+            side = 4 << level
+            picture = (self.to_rgb if side >= trained else self.previews)[level](x)
+            if coarser is not None and side == resolution and blend < 1:
+                picture = torch.lerp(upsample(coarser), picture, blend)
+            yield picture
+            coarser = picture
+
+    def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """The features (N, C, r, r) at each resolution r, coarse to fine, as far as it has grown."""
         x = self._root(z)
         if truncation != 1:
             center = self._center(z)
             x = center + (x - center) * truncation
-        x = self.attentions[0](x)
-        picture = self.to_rgb[0](x)
-        yield picture
-        for level, block in enumerate(self.blocks, 1):
-            if picture.shape[-1] == resolution:
-                return
-            x = self.attentions[level](block(x))
-            coarse, picture = picture, self.to_rgb[level](x)
-            if blend < 1 and picture.shape[-1] == resolution:
-                picture = torch.lerp(upsample(coarse), picture, blend)
-            yield picture
+        yield (x := self.attentions[0](x))
+        blocks = self.blocks[: len(self.resolutions) - 1]
+        for block, attention in zip(blocks, list(self.attentions)[1:], strict=False):
+            yield (x := attention(block(x)))
 
     @torch.no_grad()
     def find_center(self) -> None:
-        """Set `center` to the mean of the 4x4 features over 4096 fixed draws of the prior, shared by the labels."""
+        """Measure what truncation draws towards, and fit the coarse pictures' layers, from fixed draws of the prior."""
+        device, rng = self.center.device, torch.Generator().manual_seed(0)
         count = max(64, 4096 // len(self.center))
-        z = self.prior(count, torch.Generator().manual_seed(0)).to(self.center.device)
+        z = self.prior(count, rng).to(device)
         for label, center in enumerate(self.center):
-            labels = torch.full((count,), label, device=z.device)
+            labels = torch.full((count,), label, device=device)
             center.copy_(self._root(self.with_labels(z, labels) if self.class_names else z).mean(0))
+        area = self.resolutions[-1] ** 2
+        size = min(64, max(1, 2**18 // area))  # pictures at once
+        batches = (self.prior(size, rng).to(device) for _ in range(min(256, max(64, 2**22 // area)) // size))
+        coarse = cast(list[Preview], list(self.previews[: len(self.resolutions) - 1]))
+        fit_previews(coarse, map(self._features_and_picture, batches))
+
+    def _features_and_picture(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The features at each resolution but the finest, and the finished picture."""
+        return list(self._features(z))[:-1], self(z)[-1]
 
     def _center(self, z: Tensor) -> Tensor:
         """What truncation draws towards: (N or 1, C, 4, 4)."""

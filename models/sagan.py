@@ -31,6 +31,7 @@ from models.normalization import (
     iterate_power,
     measure_statistics,
 )
+from models.preview import Preview, fit_previews
 
 
 def paper_widths(resolution: int) -> tuple[int, ...]:
@@ -66,42 +67,6 @@ class _GeneratorBlock(nn.Module):
         return cast(Tensor, h + upsample(self.skip(x)))
 
 
-class _Preview(nn.Module):
-    """What features would look like in the finished picture: their best linear map to it, pixel by pixel.
-
-    (N, c_in, r, r) -> (N, image_channels, r, r). Its weights are fitted, not trained, hence buffers.
-    """
-
-    def __init__(self, c_in: int, image_channels: int) -> None:
-        super().__init__()
-        self.weight: Tensor
-        self.bias: Tensor
-        self.register_buffer("weight", torch.zeros(image_channels, c_in, 1, 1))
-        self.register_buffer("bias", torch.zeros(image_channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias)
-
-    def moments(self, x: Tensor, picture: Tensor) -> Tensor:
-        """Products of the features and 1 with themselves and the picture: (c_in + 1, c_in + 1 + image_channels).
-
-        `picture`: (N, image_channels, R, R), R a multiple of r.
-        """
-        target = F.avg_pool2d(picture, picture.shape[-1] // x.shape[-1])
-        columns = torch.cat([x, torch.ones_like(x[:, :1]), target], dim=1).double().transpose(0, 1).flatten(1)
-        return columns[: x.shape[1] + 1] @ columns.T / columns.shape[1]
-
-    def fit(self, moments: Tensor) -> None:
-        """Solve the normal equations, with a little ridge for features that say the same."""
-        size = len(moments)
-        ridge = 1e-5 * moments.diagonal().mean() * torch.eye(size, device=moments.device, dtype=moments.dtype)
-        weight = torch.linalg.solve(
-            moments[:, :size] + ridge, moments[:, size:]
-        ).T  # (image_channels, c_in + 1)
-        self.weight.copy_(weight[:, :-1, None, None])
-        self.bias.copy_(weight[:, -1])
-
-
 class SAGANGenerator(Generator):
     """Generator of SAGAN: z ~ N(0, I) and a label, if there are any -> one image; coarser ones to look at."""
 
@@ -127,7 +92,7 @@ class SAGANGenerator(Generator):
         self.blocks = nn.ModuleList(
             _GeneratorBlock(a, b, classes) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
-        self.previews = nn.ModuleList(_Preview(width, image_channels) for width in self.widths[:-1])
+        self.previews = nn.ModuleList(Preview(width, image_channels) for width in self.widths[:-1])
         self.norm = BatchNorm(self.widths[-1])
         self.conv = SpectralConv2d(self.widths[-1], image_channels, 3)
 
@@ -164,14 +129,12 @@ class SAGANGenerator(Generator):
         batches = [self.prior(64, rng).to(self.conv.weight.device) for _ in range(4)]
         iterate_power(self, 10)
         measure_statistics(self, batches)
-        previews = [cast(_Preview, preview) for preview in self.previews]
-        found = []  # per batch and resolution
-        for z in batches:
-            *features, finest = self._features(z)
-            picture = self._paint(finest)
-            found.append([p.moments(x, picture) for p, x in zip(previews, features, strict=True)])
-        for preview, moments in zip(previews, zip(*found, strict=True), strict=True):
-            preview.fit(torch.stack(moments).mean(0))
+        fit_previews(cast(list[Preview], list(self.previews)), map(self._features_and_picture, batches))
+
+    def _features_and_picture(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The features at each resolution but the finest, and the finished picture."""
+        *features, finest = self._features(z)
+        return features, self._paint(finest)
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
