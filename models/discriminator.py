@@ -12,6 +12,7 @@ class Verdict(NamedTuple):
 
     score: Tensor  # raw logits, larger for real, (N,)
     classes: Tensor | None = None  # logits of the classes, (N, K), of networks that tell them (AC-GAN)
+    latents: Tensor | None = None  # what it takes a part of fakes' latent vectors to be, (N, M) (InfoGAN's Q)
 
 
 class Discriminator(nn.Module, ABC):

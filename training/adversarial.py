@@ -1,6 +1,6 @@
 """The game of two: a discriminator against a generator, under any objective and penalties."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -56,6 +56,31 @@ class Term(NamedTuple):
     weight: float
 
 
+class Fakes(NamedTuple):
+    """The fakes of a move."""
+
+    latents: Tensor  # that they are painted from, (N, latent_size)
+    pictures: list[Tensor]  # as the discriminator takes them
+    verdict: Verdict
+    batch: Batch
+
+
+Aims = Callable[[Fakes], Sequence[Term]]
+Combine = Callable[[nn.Module, Tensor, Sequence[Term]], Tensor]
+
+
+def no_aims(_: Fakes) -> Sequence[Term]:
+    """What is wanted of fakes where the objective is all."""
+    return ()
+
+
+def weighted_sum(_: nn.Module, loss: Tensor, terms: Sequence[Term]) -> Tensor:
+    """The loss of a network to which terms are added."""
+    for term in terms:
+        loss = loss + term.value * term.weight
+    return loss
+
+
 @dataclass
 class Discriminate(Player):
     """The discriminator's side: tell reals from fakes at the resolutions that it takes."""
@@ -66,6 +91,7 @@ class Discriminate(Player):
     penalties: Penalties
     classify: float = 0.0  # weight of the class loss on reals and fakes (AC-GAN)
     augment: Augmentation = field(default_factory=unchanged)  # of all that is judged
+    aims: Aims = no_aims  # what else is wanted of fakes
 
     @property
     def state(self) -> nn.Module:
@@ -79,8 +105,9 @@ class Discriminate(Player):
     def play(self, batch: Batch, clock: Clock) -> Move:
         """The objective's d, the penalties that are due, and the logits' means."""
         grow(batch, self.network, self.generator)
+        z = latents(self.generator, batch)
         with torch.no_grad():
-            fakes = shown(self.generator(latents(self.generator, batch)), self.network)
+            fakes = shown(self.generator(z), self.network)
         reals = reals_for(self.network, batch)
         of_reals, r1 = self._judge(reals, "real", batch, clock)
         of_fakes, r2 = self._judge(fakes, "fake", batch, clock)
@@ -89,10 +116,9 @@ class Discriminate(Player):
         scalars = {"loss/d": loss, "score/real": real.mean(), "score/fake": fake.mean()}
         scalars |= self.augment.report(real, clock)
         others = self._others(reals, fakes, of_reals, of_fakes, batch, clock)
-        for name, value, weight in (*r1, *r2, *others):
-            scalars[name] = value
-            loss = loss + value * weight
-        return Move(loss, scalars)
+        terms = (*r1, *r2, *others, *self.aims(Fakes(z, fakes, of_fakes, batch)))
+        scalars |= {term.name: term.value for term in terms}
+        return Move(weighted_sum(self.network, loss, terms), scalars)
 
     def _judge(self, images: list[Tensor], of: str, batch: Batch, clock: Clock) -> tuple[Verdict, list[Term]]:
         """The verdict on the reals or the fakes, and R1 or R2 if it is due.
@@ -148,18 +174,21 @@ class Generate(Player):
     objective: Objective
     classify: float = 0.0  # weight of the class loss on fakes (AC-GAN)
     augment: Augmentation = field(default_factory=unchanged)  # the discriminator's side's
+    aims: Aims = no_aims  # what else is wanted of fakes
+    combine: Combine = weighted_sum  # makes one loss of the objective's and those of the aims
 
     def play(self, batch: Batch, clock: Clock) -> Move:
         """The objective's g, on noise, reals and transformations that are those of the discriminator's move."""
         grow(batch, self.network, self.discriminator)
-        fakes = shown(self.network(latents(self.network, batch)), self.discriminator)
+        z = latents(self.network, batch)
+        fakes = shown(self.network(z), self.discriminator)
         fake: Verdict = self.discriminator(self.augment(fakes, batch.draws, "fake", clock), batch.labels)
         loss = self.objective.g(self._of_reals(batch, clock), fake.score.float())
-        scalars = {"loss/g": loss}
+        terms = [*self.aims(Fakes(z, fakes, fake, batch))]
         if self.classify > 0:
-            scalars["loss/class_g"] = class_loss(fake, batch)
-            loss = loss + scalars["loss/class_g"] * self.classify
-        return Move(loss, scalars)
+            terms.append(Term("loss/class_g", class_loss(fake, batch), self.classify))
+        scalars = {"loss/g": loss} | {term.name: term.value for term in terms}
+        return Move(self.combine(self.network, loss, terms), scalars)
 
     def _of_reals(self, batch: Batch, clock: Clock) -> Tensor:
         """The reals' scores: (N,), or none where the objective's g does without."""
@@ -185,8 +214,11 @@ def judge_apart(
     batches = zip(*(_dealt(image, stride) for image in images), strict=True)
     parts = (None, None) if labels is None else _dealt(labels, stride)
     chosen, others = (network(batch, part) for batch, part in zip(batches, parts, strict=True))
-    classes = None if chosen.classes is None else _gathered(chosen.classes, others.classes)
-    return Verdict(_gathered(chosen.score, others.score), classes), chosen.score
+    heads = zip(chosen[1:], others[1:], strict=True)
+    whole = Verdict(
+        _gathered(chosen.score, others.score), *(a if a is None else _gathered(a, b) for a, b in heads)
+    )
+    return whole, chosen.score
 
 
 def _dealt(x: Tensor, stride: int) -> tuple[Tensor, Tensor]:
@@ -249,6 +281,7 @@ def duel(
     penalties: Penalties | None = None,
     classify: float = 0.0,  # weight of the class losses (AC-GAN)
     augment: Augmentation | None = None,  # of all that is judged, in both sides' moves
+    aims: Aims = no_aims,  # what else both want of fakes
 ) -> Game:
     """The two against one another; the discriminator moves first."""
     augment, penalties = augment or unchanged(), penalties or Penalties()
@@ -262,6 +295,7 @@ def duel(
         penalties,
         classify,
         augment,
+        aims,
         moves=steps_d.moves,
         extra=steps_d.extra,
     )
@@ -274,6 +308,7 @@ def duel(
         objective,
         classify,
         augment,
+        aims,
         moves=steps_g.moves,
         extra=steps_g.extra,
     )
