@@ -18,7 +18,7 @@ def prepare(
     src: Source,
     dst: Destination,
     /,
-    size: int,
+    size: str,
     align: Literal["cat", "none"] = "none",
     channels: Literal[1, 3, 4] = 3,
     labels: str | None = None,
@@ -30,8 +30,9 @@ def prepare(
     Args:
         src: Folder of photos, searched with its subfolders; --align cat needs NAME.jpg.cat beside NAME.jpg.
         dst: Folder to make. report.html in it shows what was kept and what was refused and why.
-        size: Side of the finest level in pixels, a power of two from 8 to 1024. Smaller photos are left out.
-        align: cat: the face by its annotation, eyes levelled. none: the square in the middle.
+        size: Of the finest level in pixels: a side, or HEIGHTxWIDTH such as 64x96. The shorter side is a power of
+            two from 8 to 1024, the longer one at most four times as long. Smaller photos are left out.
+        align: cat: the face by its annotation, eyes levelled. none: as much as there is around the middle.
         channels: 1 grey, 3 colour, 4 colour with alpha.
         labels: "folders" (the first folder of each path), or a CSV file of PATH,LABEL below a header.
         workers: Processes.
@@ -42,10 +43,12 @@ def prepare(
     from data_prep.prepare import Recipe, claim
     from data_prep.prepare import prepare as run
     from data_prep.progress import progress
+    from data_prep.pyramid import parse_size
 
     if not src.is_dir():
         raise ValueError(f"there is no folder {src}")
-    recipe = Recipe(size, align, channels, labelled=labels is not None)
+    side, frame = parse_size(size)
+    recipe = Recipe(side, align, channels, labels is not None, frame)
     processes = _workers(workers)
     found = sources.find(src)
     if not found.photos:
@@ -96,6 +99,7 @@ def verify(dst: Destination, /) -> int:
         dst: Folder of a prepared data set.
 
     """
+    from data_prep.pyramid import shape_text
     from data_prep.store import PyramidDataset
 
     try:
@@ -104,7 +108,8 @@ def verify(dst: Destination, /) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{dst} is whole: {len(dataset)} pictures to {dataset.size} px, fingerprint {dataset.fingerprint}")
+    size = shape_text(dataset.size, dataset.frame)
+    print(f"{dst} is whole: {len(dataset)} pictures to {size} px, fingerprint {dataset.fingerprint}")
     return 0
 
 

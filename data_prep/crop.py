@@ -1,4 +1,7 @@
-"""Cut a square, turned by any angle, out of a photo and reduce it to a given size in one resampling."""
+"""Cut a rectangle, turned by any angle, out of a photo and reduce it to a given size in one resampling.
+
+A rectangle is given by the square in its middle, whose side is its shorter side, and by its proportions.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data_prep.decode import Pixels
+from data_prep.pyramid import SMALLEST, SQUARE, Frame, size_at
 
 STRIP_SAMPLES = 2**20  # samples taken at once: bounds memory for large crops
 
@@ -22,13 +26,14 @@ class Square:
     angle: float = 0.0  # radians, from the photo's x axis (right) towards its y axis (down)
 
 
-def centre_square(width: int, height: int) -> Square:
-    """The largest upright square in the middle of a photo."""
-    return Square(width / 2, height / 2, min(width, height))
+def centre_square(width: int, height: int, frame: Frame = SQUARE) -> Square:
+    """The square in the middle of the largest upright rectangle of the frame's proportions in a photo's middle."""
+    side = min(height * SMALLEST / frame[0], width * SMALLEST / frame[1])
+    return Square(width / 2, height / 2, side)
 
 
-def cut(pixels: Pixels, square: Square, size: int) -> Tensor:
-    """Cut `square` out of a photo and reduce it to `size` x `size`, each pixel the mean over its own area.
+def cut(pixels: Pixels, square: Square, size: int, frame: Frame = SQUARE) -> Tensor:
+    """Cut a rectangle out of a photo and reduce it, each pixel the mean over its own area.
 
     Every output pixel is the mean of k x k bilinear samples at most one photo pixel apart, so detail too fine
     for the output is averaged, not aliased. Beyond the photo's border the photo is mirrored. Straight alpha,
@@ -36,26 +41,30 @@ def cut(pixels: Pixels, square: Square, size: int) -> Tensor:
 
     Args:
         pixels: uint8 (H, W, C).
-        square: what to cut; its side must be at least `size` (nothing is enlarged).
-        size: side of the result in pixels.
+        square: the middle of what to cut; its side must be at least `size` (nothing is enlarged).
+        size: shorter side of the result in pixels.
+        frame: proportions of the rectangle, which goes as far beyond the square on either side.
 
     Returns:
-        uint8 (C, size, size).
+        uint8 (C, H, W), of size `pyramid.size_at(size, frame)`.
 
     """
     assert square.side >= size, f"a square of {square.side} would be enlarged to {size}"
     height, width, channels = pixels.shape
     per_pixel = math.ceil(square.side / size - 1e-9)  # k: samples per output pixel and axis
-    count = size * per_pixel
-    offsets = ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5) * square.side
+    downs, acrosses = (
+        ((torch.arange(side * per_pixel, dtype=torch.float64) + 0.5) / (side * per_pixel) - 0.5)
+        * (square.side * side / size)
+        for side in size_at(size, frame)
+    )
     cos, sin = math.cos(square.angle), math.sin(square.angle)
     photo = torch.from_numpy(pixels)
-    rows_at_once = max(1, STRIP_SAMPLES // (count * per_pixel)) * per_pixel
+    rows_at_once = max(1, STRIP_SAMPLES // (len(acrosses) * per_pixel)) * per_pixel
     strips = []
-    for down in torch.split(offsets, rows_at_once):
-        x = square.x + cos * offsets[None, :] - sin * down[:, None]
-        y = square.y + sin * offsets[None, :] + cos * down[:, None]
-        samples = _sample(photo, _mirror(x, width), _mirror(y, height))  # (1, C, rows, count)
+    for down in torch.split(downs, rows_at_once):
+        x = square.x + cos * acrosses[None, :] - sin * down[:, None]
+        y = square.y + sin * acrosses[None, :] + cos * down[:, None]
+        samples = _sample(photo, _mirror(x, width), _mirror(y, height))  # (1, C, rows, columns)
         strips.append(F.avg_pool2d(samples, per_pixel))
     image = torch.cat(strips, dim=2)[0]
     if channels == 4:

@@ -3,6 +3,9 @@
 Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983. `down` blurs with the 5-tap binomial
 filter and halves, `up` doubles and blurs (kornia). Both keep constants and the middle of the image: no level
 is shifted against another.
+
+Images need not be square. A level goes by its shorter side, and the frame, which is height and width of the
+coarsest level, gives the proportions of all.
 """
 
 from collections.abc import Sequence
@@ -11,11 +14,15 @@ from itertools import pairwise
 from kornia.geometry.transform import pyrdown, pyrup
 from torch import Tensor
 
-SMALLEST = 4  # pixels: side of the coarsest level
+Frame = tuple[int, int]  # height and width, pixels, of the coarsest level
+
+SMALLEST = 4  # pixels: shorter side of the coarsest level
+LONGEST = 16  # pixels: longer side of the coarsest level, at most
+SQUARE: Frame = (SMALLEST, SMALLEST)
 
 
 def level_sizes(size: int) -> tuple[int, ...]:
-    """Sides of the levels of an image of side `size`, coarsest first: (4, 8, ..., size).
+    """Shorter sides of the levels of an image of shorter side `size`, coarsest first: (4, 8, ..., size).
 
     Raises:
         ValueError: `size` is not a power of two of at least 8.
@@ -24,6 +31,39 @@ def level_sizes(size: int) -> tuple[int, ...]:
     if size < 2 * SMALLEST or size & (size - 1):
         raise ValueError(f"size {size} is not a power of two of at least {2 * SMALLEST}: take 64, 128, ...")
     return tuple(1 << bits for bits in range(SMALLEST.bit_length() - 1, size.bit_length()))
+
+
+def size_at(level: int, frame: Frame) -> tuple[int, int]:
+    """Height and width of a level."""
+    return level * frame[0] // SMALLEST, level * frame[1] // SMALLEST
+
+
+def shape_text(level: int, frame: Frame) -> str:
+    """A level's size in words: 64x96 for height 64 and width 96."""
+    return "{}x{}".format(*size_at(level, frame))
+
+
+def parse_size(text: str) -> tuple[int, Frame]:
+    """The finest level and the frame that a size means: "64" is (64, (4, 4)), "64x96" (64, (4, 6)).
+
+    Raises:
+        ValueError: not a size, or not one that halves down to whole pixels; says which would do.
+
+    """
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) <= 6 for side in sides):
+        raise ValueError(f"size {text!r} is neither a side, such as 64, nor HEIGHTxWIDTH, such as 64x96")
+    height, width = int(sides[0]), int(sides[-1])
+    size = min(height, width)
+    level_sizes(size)
+    unit = size // SMALLEST
+    if max(height, width) % unit or max(height, width) > LONGEST * unit:
+        longer = min(LONGEST, max(height, width) // unit) * unit
+        raise ValueError(
+            f"size {text}: beside {size}, the longer side must be a multiple of {unit}, at most {LONGEST * unit}: "
+            f"take {longer}" + (f" or {longer + unit}" if longer < LONGEST * unit else "")
+        )
+    return size, (height // unit, width // unit)
 
 
 def down(images: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ class Report:
     """Collects outcomes in the order of the photos."""
 
     source: sources.Source
-    size: int
+    size: int  # pixels: shorter side of the pictures
+    frame: pyramid.Frame  # their proportions
     items: list[Item] = field(default_factory=list)
     _kept: list[_Shown] = field(default_factory=list)
     _refused: list[_Shown] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Report:
         content = {
             "counts": self.counts,
             "size": self.size,
+            "frame": self.frame,
             "ignored_files": self.source.ignored,
             "annotations_without_photo": self.source.orphans,
             "items": [item._asdict() for item in self.items],
@@ -89,9 +91,11 @@ class Report:
         environment = Environment(
             loader=PackageLoader("data_prep"), autoescape=True, undefined=StrictUndefined
         )
+        height, width = pyramid.size_at(self.size, self.frame)
         page = environment.get_template("report.html.jinja").render(
             counts=self.counts,
-            size=self.size,
+            height=height,
+            width=width,
             kept=self._kept,
             refused=self._refused,
             source=self.source,

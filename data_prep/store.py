@@ -60,6 +60,7 @@ class Manifest(BaseModel):
     channels: Literal[1, 3, 4]
     size: int = Field(ge=8, le=2**14)
     levels: tuple[int, ...]
+    frame: tuple[int, int] = pyramid.SQUARE
     pyramid: str
     label_names: tuple[str, ...]
     fingerprint: str
@@ -101,9 +102,16 @@ class PyramidWriter:
     Shards stay `.part` files until `publish`; the manifest is the last thing to appear.
     """
 
-    def __init__(self, path: Path, size: int, channels: int, label_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size: int,  # pixels: shorter side of the finest level
+        channels: int,  # 1, 3 or 4
+        label_names: Sequence[str] = (),  # name of each label's index
+        frame: pyramid.Frame = pyramid.SQUARE,  # proportions of the pictures
+    ) -> None:
         self._path = path
-        self._size, self._channels = size, channels
+        self._size, self._channels, self._frame = size, channels, frame
         self._levels = pyramid.level_sizes(size)
         self._label_names = tuple(label_names)
         self._schema = _schema(self._levels, self._label_names)
@@ -138,6 +146,7 @@ class PyramidWriter:
             channels=self._channels,  # type: ignore[arg-type]
             size=self._size,
             levels=self._levels,
+            frame=self._frame,
             pyramid=PYRAMID,
             label_names=self._label_names,
             fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
@@ -200,8 +209,9 @@ class PyramidDataset:
 
     Attributes:
         path: the data set's folder.
-        levels: sides in pixels, coarsest first: (4, 8, ..., size).
-        size: side of the finest level.
+        levels: shorter sides in pixels, coarsest first: (4, 8, ..., size).
+        size: shorter side of the finest level.
+        frame: height and width of the coarsest level, proportions of all.
         channels: 1, 3 or 4.
         label_names: name of each label's index; empty without labels.
         fingerprint: changes whenever any stored byte does.
@@ -214,6 +224,7 @@ class PyramidDataset:
     path: Path
     levels: tuple[int, ...]
     size: int
+    frame: pyramid.Frame
     channels: int
     label_names: tuple[str, ...]
     fingerprint: str
@@ -222,7 +233,8 @@ class PyramidDataset:
         self.path = Path(path)
         manifest = read_manifest(self.path)
         self.levels, self.size, self.channels = manifest.levels, manifest.size, manifest.channels
-        self.label_names, self.fingerprint = manifest.label_names, manifest.fingerprint
+        self.frame, self.label_names = manifest.frame, manifest.label_names
+        self.fingerprint = manifest.fingerprint
         self._shards = manifest.shards
         self._batches: list[Any] = []
         self._starts: list[int] = []  # of each record batch, in rows
@@ -242,7 +254,7 @@ class PyramidDataset:
         return PyramidDataset, (self.path,)
 
     def images(self, indices: Sequence[int], resolution: int) -> Tensor:
-        """Pictures at one level: uint8 (N, C, resolution, resolution) in the order of `indices`.
+        """Pictures at one level: uint8 (N, C, H, W) in the order of `indices`.
 
         Raises:
             ValueError: a resolution that is not a level, an index out of range, or a damaged picture.
@@ -252,7 +264,8 @@ class PyramidDataset:
             raise ValueError(
                 f"{self.path} has no level {resolution}, only {', '.join(map(str, self.levels))}"
             )
-        images = np.empty((len(indices), resolution, resolution, self.channels), np.uint8)
+        size = pyramid.size_at(resolution, self.frame)
+        images = np.empty((len(indices), *size, self.channels), np.uint8)
         for position, index in enumerate(indices):
             batch, row = self._locate(index)
             png = batch.column(_column(resolution)).field(0)[row].as_buffer()
@@ -288,7 +301,7 @@ class PyramidDataset:
         `pyramid.reconstruct` of it, rounded, is the stored full image bit for bit.
 
         Returns:
-            The base, float32 (1, C, 4, 4) in [0, 255], and the bands finest first, in [-255, 255].
+            The base, float32 (1, C, *frame) in [0, 255], and the bands finest first, in [-255, 255].
 
         """
         return pyramid.differences([self.images([index], level).float() for level in reversed(self.levels)])
@@ -371,6 +384,9 @@ def read_manifest(path: Path) -> Manifest:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): {_AGAIN}") from error
     if manifest.levels != pyramid.level_sizes(manifest.size):
         raise ValueError(f"{file} is damaged (levels {manifest.levels} for size {manifest.size}): {_AGAIN}")
+    short, long = sorted(manifest.frame)
+    if short != pyramid.SMALLEST or long > pyramid.LONGEST:
+        raise ValueError(f"{file} is damaged (frame {manifest.frame}): {_AGAIN}")
     return manifest
 
 

@@ -11,12 +11,13 @@ from data_prep.store import PyramidWriter, Row, encode_png
 
 
 def write_dataset(folder: Path, images: Tensor, labels: Sequence[int] = ()) -> Path:
-    """A data set of the pictures, uint8 (N, C, R, R), and their labels, whose names are a, b, c..."""
+    """A data set of the pictures, uint8 (N, C, H, W), and their labels, whose names are a, b, c..."""
     folder.mkdir()
-    size = images.shape[-1]
-    writer = PyramidWriter(
-        folder, size, images.shape[1], ascii_lowercase[: max(labels) + 1] if labels else ()
-    )
+    _, channels, height, width = images.shape
+    size = min(height, width)
+    names = ascii_lowercase[: max(labels) + 1] if labels else ()
+    frame = (height * 4 // size, width * 4 // size)
+    writer = PyramidWriter(folder, size, channels, names, frame)
     levels = pyramid.gaussian(images.float(), len(pyramid.level_sizes(size)))[::-1]
     for number in range(len(images)):
         pngs = tuple(encode_png(level[number].round().clamp(0, 255).byte()) for level in levels)

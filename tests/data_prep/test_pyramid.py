@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -13,6 +15,42 @@ def test_sizes() -> None:
 def test_size_that_is_no_power_of_two_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"size {size} "):
         pyramid.level_sizes(size)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "frame"),
+    [
+        ("64", 64, (4, 4)),
+        ("64x64", 64, (4, 4)),
+        ("64x96", 64, (4, 6)),
+        ("96X64", 64, (6, 4)),
+        ("1024x4096", 1024, (4, 16)),
+        ("40x32", 32, (5, 4)),
+    ],
+)
+def test_a_size_is_its_shorter_side_and_its_proportions(text: str, size: int, frame: pyramid.Frame) -> None:
+    assert pyramid.parse_size(text) == (size, frame)
+    sizes = [pyramid.size_at(level, frame) for level in pyramid.level_sizes(size)]
+    assert sizes[0] == frame
+    assert all((2 * a, 2 * b) == finer for (a, b), finer in pairwise(sizes))
+    assert pyramid.shape_text(2 * size, (4, 5)) == f"{2 * size}x{5 * size // 2}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "neither a side"),
+        ("64x", "neither a side"),
+        ("64x64x64", "neither a side"),
+        ("-64x96", "neither a side"),
+        ("63x96", "size 63 is not a power of two"),
+        ("64x100", "a multiple of 16, at most 256: take 96 or 112"),
+        ("512x64", "a multiple of 16, at most 256: take 256$"),
+    ],
+)
+def test_a_size_that_does_not_halve_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pyramid.parse_size(text)
 
 
 @pytest.mark.parametrize("size", [8, 16, 64])

@@ -53,6 +53,21 @@ def test_every_level_comes_back(tmp_path: Path, channels: int) -> None:
     dataset.verify()
 
 
+def test_a_manifest_without_proportions_is_of_squares(tmp_path: Path) -> None:
+    write(tmp_path / "set", pictures(1, 8, 3))
+    file = tmp_path / "set" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    assert manifest.pop("frame") == [4, 4]
+    file.write_text(json.dumps(manifest))
+    assert PyramidDataset(tmp_path / "set").frame == (4, 4)
+    file.write_text(json.dumps(manifest | {"frame": [4, 3]}))
+    with pytest.raises(ValueError, match="damaged \\(frame"):
+        PyramidDataset(tmp_path / "set")
+    file.write_text(json.dumps(manifest | {"frame": [4, 6]}))
+    with pytest.raises(ValueError, match="at 8 is damaged"):
+        PyramidDataset(tmp_path / "set").images([0], 8)
+
+
 def test_shards_and_batches_are_one_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "BATCH_ROWS", 4)
     monkeypatch.setattr(store, "SHARD_BYTES", 10_000)
