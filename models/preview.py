@@ -10,7 +10,7 @@ from torch.nn import functional as F
 class Preview(nn.Module):
     """What features would look like in the finished picture: their best linear map to it, pixel by pixel.
 
-    (N, c_in, r, r) -> (N, image_channels, r, r). Its weights are fitted, not trained, hence buffers.
+    (N, c_in, H, W) -> (N, image_channels, H, W). Its weights are fitted, not trained, hence buffers.
     """
 
     def __init__(self, c_in: int, image_channels: int) -> None:
@@ -27,7 +27,7 @@ class Preview(nn.Module):
     def moments(self, x: Tensor, picture: Tensor) -> Tensor:
         """Products of the features and 1 with themselves and the picture: (c_in + 1, c_in + 1 + image_channels).
 
-        `picture`: (N, image_channels, R, R), R a multiple of r.
+        `picture`: (N, image_channels, k H, k W) for features (N, c_in, H, W).
         """
         target = F.avg_pool2d(picture, picture.shape[-1] // x.shape[-1])
         columns = torch.cat([x, torch.ones_like(x[:, :1]), target], dim=1).double().transpose(0, 1).flatten(1)

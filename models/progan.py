@@ -9,6 +9,7 @@ coarse stages do not come through the toRGB layers that the growing has left beh
 the rest, but through 1x1 layers fitted to the finished pictures (see `preview.py`).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, cast
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from models.attention import Equalized, attentions
 from models.discriminator import Discriminator, Verdict
+from models.frame import SQUARE, Frame, checked, resolution_of, size_at
 from models.generator import GrowingGenerator, check_resolution, check_widths
 from models.layers import (
     EqualizedConv2d,
@@ -40,15 +42,15 @@ def paper_widths(resolution: int) -> tuple[int, ...]:
 
 
 class _LatentConv(nn.Module):
-    """Table 2's 4x4 convolution of the latent vector, padded by 3: (N, latent_size) -> (N, c_out, 4, 4).
+    """Table 2's 4x4 convolution of the latent vector, padded by 3: (N, latent_size) -> (N, c_out, *frame).
 
     Each output pixel sees the vector through one tap, so it is written as the dense layer that it is, with one bias per
-    channel. The convolution's fan-in gives the gain of sqrt(2) / 4 that the authors' code sets for the dense layer.
+    channel. The paper's fan-in gives the gain of sqrt(2) / 4 that the authors' code sets for the dense layer.
     """
 
-    def __init__(self, latent_size: int, c_out: int) -> None:
+    def __init__(self, latent_size: int, c_out: int, frame: Frame) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(c_out, latent_size, 4, 4))
+        self.weight = nn.Parameter(torch.randn(c_out, latent_size, *frame))
         self.bias = nn.Parameter(torch.zeros(c_out, 1, 1))
         self.scale = (2 / (16 * latent_size)) ** 0.5
 
@@ -79,20 +81,21 @@ class ProGANGenerator(GrowingGenerator):
 
     def __init__(
         self,
-        resolution: int = 1024,  # side of the largest picture once grown, pixels
+        resolution: int = 1024,  # shorter side of the largest picture once grown, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         latent_size: int = 512,  # length of the latent vector, a label's entries included
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         class_names: Sequence[str] = (),  # names of the labels; empty for none
-        attention: Sequence[int] = (),  # sides at which the features have self-attention (SAGAN)
+        attention: Sequence[int] = (),  # resolutions at which the features have self-attention (SAGAN)
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
-        super().__init__(resolution, latent_size, image_channels, class_names)
+        super().__init__(resolution, latent_size, image_channels, class_names, frame)
         self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
         check_widths(resolution, self.widths)
         self.attention = tuple(attention)
         first = self.widths[0]
         self.norm = PixelNorm()
-        self.latent_conv = _LatentConv(latent_size, first)
+        self.latent_conv = _LatentConv(latent_size, first, self.frame)
         self.conv = EqualizedConv2d(first, first, 3)
         self.blocks = nn.ModuleList(GeneratorBlock(a, b) for a, b in pairwise(self.widths))
         sides = [4 << level for level in range(len(self.widths))]
@@ -101,14 +104,15 @@ class ProGANGenerator(GrowingGenerator):
             EqualizedConv2d(width, image_channels, 1, gain=1.0) for width in self.widths
         )
         self.previews = nn.ModuleList(Preview(width, image_channels) for width in self.widths[:-1])
-        self.center: Tensor  # mean of the 4x4 features over the prior, per label
-        self.register_buffer("center", torch.zeros(max(1, len(class_names)), first, 4, 4))
+        self.center: Tensor  # mean of the coarsest features over the prior, per label
+        self.register_buffer("center", torch.zeros(max(1, len(class_names)), first, *self.frame))
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield pictures (N, image_channels, r, r) for r = 4, 8, ..., as far as it has grown (Figure 2).
+        """Yield pictures (N, image_channels, H, W) at 4, 8, ..., as far as it has grown (Figure 2).
 
-        Pixel norm takes the length of z away, so truncation moves the 4x4 features towards their mean (of the label)
-        instead, as StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix B).
+        Pixel norm takes the length of z away, so truncation moves the coarsest features towards their mean (of the
+        label) instead, as StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix
+        B).
         """
         resolution, blend = self.growth.tolist()
         trained = (
@@ -124,7 +128,7 @@ class ProGANGenerator(GrowingGenerator):
             coarser = picture
 
     def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """The features (N, C, r, r) at each resolution r, coarse to fine, as far as it has grown."""
+        """The features (N, C, H, W) at each resolution, coarse to fine, as far as it has grown."""
         x = self._root(z)
         if truncation != 1:
             center = self._center(z)
@@ -143,7 +147,7 @@ class ProGANGenerator(GrowingGenerator):
         for label, center in enumerate(self.center):
             labels = torch.full((count,), label, device=device)
             center.copy_(self._root(self.with_labels(z, labels) if self.class_names else z).mean(0))
-        area = self.resolutions[-1] ** 2
+        area = math.prod(size_at(self.resolutions[-1], self.frame))
         size = min(64, max(1, 2**18 // area))  # pictures at once
         batches = (self.prior(size, rng).to(device) for _ in range(min(256, max(64, 2**22 // area)) // size))
         coarse = cast(list[Preview], list(self.previews[: len(self.resolutions) - 1]))
@@ -154,11 +158,11 @@ class ProGANGenerator(GrowingGenerator):
         return list(self._features(z))[:-1], self(z)[-1]
 
     def _center(self, z: Tensor) -> Tensor:
-        """What truncation draws towards: (N or 1, C, 4, 4)."""
+        """What truncation draws towards: (N or 1, C, *frame)."""
         return self.center[z[:, -len(self.class_names) :].argmax(1)] if self.class_names else self.center
 
     def _root(self, z: Tensor) -> Tensor:
-        """The 4x4 features: (N, latent_size) -> (N, C, 4, 4)."""
+        """The coarsest features: (N, latent_size) -> (N, C, *frame)."""
         x = self.norm(leaky(self.latent_conv(self.norm(z))))
         return cast(Tensor, self.norm(leaky(self.conv(x))))
 
@@ -171,6 +175,7 @@ class ProGANGenerator(GrowingGenerator):
             "image_channels": self.image_channels,
             "class_names": list(self.class_names),
             "attention": list(self.attention),
+            "frame": list(self.frame),
         }
 
 
@@ -187,19 +192,20 @@ class _DiscriminatorBlock(nn.Module):
 
 
 class ProGANDiscriminator(Discriminator):
-    """Discriminator of ProGAN: pictures of the side that it has grown to -> score, and class logits (AC-GAN).
+    """Discriminator of ProGAN: pictures of the resolution that it has grown to -> score, and class logits (AC-GAN).
 
     It is built fully grown. How far it has grown is told by every batch, so it is not part of its state.
     """
 
     def __init__(
         self,
-        resolution: int = 1024,  # side of the largest picture once grown, pixels
+        resolution: int = 1024,  # shorter side of the largest picture once grown, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         classes: int = 0,  # labels that it tells apart; 0 for none
         group: int = 4,  # samples per group of the minibatch standard deviation, at most
-        attention: Sequence[int] = (),  # sides at which the features have self-attention (SAGAN)
+        attention: Sequence[int] = (),  # resolutions at which the features have self-attention (SAGAN)
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -214,18 +220,18 @@ class ProGANDiscriminator(Discriminator):
         self.attentions = attentions(sides, widths, attention, Equalized)
         self.stddev = GroupStdDev(group)
         self.conv = EqualizedConv2d(first + 1, first, 3)
-        self.conv_last = EqualizedConv2d(first, first, 4, padding=0)
+        self.conv_last = EqualizedConv2d(first, first, checked(frame), padding=0)
         self.verdict = EqualizedLinear(first, 1 + classes, gain=1.0)
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Take pictures of side `resolution`, their newest level with weight `blend` against the one before."""
+        """Take pictures of a resolution, their newest level with weight `blend` against the one before."""
         assert 4 <= resolution <= 2 << len(self.from_rgb)
         self.resolutions, self.blend = (resolution,), blend
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
-        """Judge one picture per sample, given at the current resolution: [(N, C, r, r)] -> score (N,)."""
+        """Judge one picture per sample, given at the current resolution: [(N, C, H, W)] -> score (N,)."""
         (image,) = images
-        newest = image.shape[-1].bit_length() - 3  # level of the picture, 0 at 4x4
+        newest = resolution_of(image).bit_length() - 3  # level of the picture, 0 at resolution 4
         a = leaky(self.from_rgb[newest](image))
         for level in range(newest, 0, -1):
             a = self.blocks[level - 1](self.attentions[level](a))

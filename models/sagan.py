@@ -11,6 +11,7 @@ generator yields one picture; ours shows its coarser features too, by 1x1 layers
 pictures by least squares and take no part in training.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 
 from models.attention import attentions, check_attention
 from models.discriminator import Discriminator, Verdict
+from models.frame import SQUARE, checked
 from models.generator import Generator, check_resolution, check_widths
 from models.layers import upsample
 from models.normalization import (
@@ -72,20 +74,22 @@ class SAGANGenerator(Generator):
 
     def __init__(
         self,
-        resolution: int = 128,  # side of the image, pixels
+        resolution: int = 128,  # shorter side of the image, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         noise_size: int = 128,  # length of z without the label
         class_names: Sequence[str] = (),  # name of each label; empty for no labels
-        attention: Sequence[int] = (32,),  # sides of the features that have it, pixels
+        attention: Sequence[int] = (32,),  # resolutions of the features that have it
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
         self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
         _check(resolution, self.widths, attention)
         self.noise_size, self.class_names = noise_size, tuple(class_names)
         self.latent_size, self.image_channels = noise_size + len(self.class_names), image_channels
+        self.frame = checked(frame)
         self.resolutions = tuple(4 << level for level in range(len(self.widths)))
-        self.dense = SpectralLinear(noise_size, self.widths[0] * 16)
+        self.dense = SpectralLinear(noise_size, self.widths[0] * math.prod(self.frame))
         classes = len(self.class_names) or 1
         self.attention = tuple(attention)
         self.attentions = attentions(self.resolutions, self.widths, attention, _pointwise)
@@ -101,16 +105,16 @@ class SAGANGenerator(Generator):
         return self.with_drawn_labels(torch.randn(count, self.noise_size, generator=rng), rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield images (N, image_channels, r, r) for r = 4, 8, ..., resolution. Truncation makes the noise smaller."""
+        """Yield images (N, image_channels, H, W) at 4, 8, ..., resolution. Truncation makes the noise smaller."""
         features = self._features(z, truncation)
         for preview, x in zip(self.previews, features, strict=False):
             yield preview(x)
         yield self._paint(next(features))
 
     def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """The features (N, C, r, r) at each resolution r, coarse to fine."""
+        """The features (N, C, H, W) at each resolution, coarse to fine."""
         label = z[:, self.noise_size :] if self.class_names else z.new_ones(len(z), 1)
-        x = self.dense(z[:, : self.noise_size] * truncation).view(z.shape[0], -1, 4, 4)
+        x = self.dense(z[:, : self.noise_size] * truncation).view(z.shape[0], -1, *self.frame)
         yield (x := self.attentions[0](x))
         for block, attention in zip(self.blocks, list(self.attentions)[1:], strict=True):
             yield (x := attention(block(x, label)))
@@ -145,6 +149,7 @@ class SAGANGenerator(Generator):
             "class_names": list(self.class_names),
             "attention": list(self.attention),
             "image_channels": self.image_channels,
+            "frame": list(self.frame),
         }
 
 
@@ -190,15 +195,15 @@ class _LastBlock(nn.Module):
 
 
 class SAGANDiscriminator(Discriminator):
-    """Discriminator of SAGAN: one image, and its label, if there are any -> score."""
+    """Discriminator of SAGAN: one image of any proportions, and its label, if there are any -> score."""
 
     def __init__(
         self,
-        resolution: int = 128,  # side of the image, pixels
+        resolution: int = 128,  # shorter side of the image, pixels
         widths: Sequence[int]
         | None = None,  # channels after the blocks at 4x4, 8x8, ...; None for the paper's
         classes: int = 0,  # number of labels
-        attention: Sequence[int] = (32,),  # sides of the features that have it, pixels
+        attention: Sequence[int] = (32,),  # resolutions of the features that have it
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
     ) -> None:
         super().__init__()
@@ -215,7 +220,7 @@ class SAGANDiscriminator(Discriminator):
         self.embed = SpectralLinear(classes, widths[0], bias=False) if classes else None
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
-        """Judge the images [(N, C, resolution, resolution)] by their labels: score (N,).
+        """Judge the images [(N, C, H, W)] by their labels: score (N,).
 
         Raises:
             ValueError: it judges by labels, and there are none.

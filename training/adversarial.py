@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.discriminator import Discriminator, Verdict
+from models.frame import resolution_of
 from models.generator import Generator
 from models.layers import upsample
 from training.augment import Augmentation, unchanged
@@ -19,8 +20,8 @@ from training.terms.gradient import leaves, one_centered, zero_centered
 
 
 def scales(images: Tensor, resolutions: Sequence[int]) -> list[Tensor]:
-    """The images averaged down to each resolution, every one from the full size (MSG-GAN): [(N, C, r, r), ...]."""
-    full = images.shape[-1]
+    """The images averaged down to each resolution, every one from the full size (MSG-GAN): [(N, C, H, W), ...]."""
+    full = resolution_of(images)
     return [images if r == full else F.avg_pool2d(images, full // r) for r in resolutions]
 
 
@@ -248,7 +249,7 @@ def latents(generator: Generator, batch: Batch) -> Tensor:
 
 def shown(pictures: Sequence[Tensor], discriminator: Discriminator) -> list[Tensor]:
     """Those of a generator's pictures, coarse to fine, that the discriminator takes."""
-    return [picture for picture in pictures if picture.shape[-1] in discriminator.resolutions]
+    return [picture for picture in pictures if resolution_of(picture) in discriminator.resolutions]
 
 
 def reals_for(discriminator: Discriminator, batch: Batch) -> list[Tensor]:

@@ -24,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from models.frame import resolution_of
 from training.collective import mean_over_ranks
 from training.draws import Draws
 from training.game import Clock, Schedule
@@ -50,13 +51,14 @@ def color(pictures: Tensor, uniforms: Tensor, _side: int) -> Tensor:
 
 
 def translation(pictures: Tensor, uniforms: Tensor, side: int) -> Tensor:
-    """Moved down and right by up to 1/8 of the side, whole pixels of the finest picture; zeros move in.
+    """Moved down and right by up to 1/8 of height and width, whole pixels of the finest picture; zeros move in.
 
     A coarse picture moves by the fraction of a pixel that this is: as if drawn large, moved, and averaged.
     """
-    reach, scale = side // 8, side // pictures.shape[-1]
-    shifts = (uniforms * (2 * reach + 1)).long() - reach  # (N, 2), pixels of the finest
-    for dimension, shift in enumerate(shifts.unbind(1), start=2):
+    scale = side // resolution_of(pictures)
+    for dimension, uniform in enumerate(uniforms.unbind(1), start=2):
+        reach = scale * pictures.shape[dimension] // 8
+        shift = (uniform * (2 * reach + 1)).long() - reach  # (N), pixels of the finest
         whole, rest = shift.div(scale, rounding_mode="floor"), shift.remainder(scale)
         near = _moved(pictures, whole, dimension)
         if scale > 1:
@@ -77,29 +79,32 @@ def _moved(pictures: Tensor, by: Tensor, dimension: int) -> Tensor:
 
 
 def cutout(pictures: Tensor, uniforms: Tensor, side: int) -> Tensor:
-    """Zero in a square of half the side around a point anywhere, on a corner between pixels of the finest picture.
+    """Zero in half of height and width around a point anywhere, on a corner between pixels of the finest picture.
 
-    A coarse picture is darkened by the part of each pixel that the square covers.
+    A coarse picture is darkened by the part of each pixel that is covered.
     """
-    size = pictures.shape[-1]
-    center = (uniforms * (side + 1)).floor()[..., None] * (
-        size / side
-    )  # (N, 2, 1), in pixels of this picture
-    near_edge = torch.arange(size, device=pictures.device)
-    top, bottom = center - size / 4, center + size / 4
-    covered = (torch.minimum(bottom, near_edge + 1) - torch.maximum(top, near_edge)).clamp(
-        0, 1
-    )  # (N, 2, size)
-    rows, columns = covered.unbind(1)
+    scale = side // resolution_of(pictures)
+    rows, columns = (
+        _covered(uniform, size, scale)
+        for uniform, size in zip(uniforms.unbind(1), pictures.shape[2:], strict=True)
+    )
     kept = 1 - rows[:, None, :, None] * columns[:, None, None, :]
     return pictures * kept.to(pictures)
+
+
+def _covered(uniform: Tensor, size: int, scale: int) -> Tensor:
+    """The part of each of `size` pixels in a row that half a row covers: (N,) -> (N, size)."""
+    center = (uniform * (scale * size + 1)).floor()[:, None] / scale  # in pixels of this picture
+    near_edge = torch.arange(size, device=uniform.device)
+    top, bottom = center - size / 4, center + size / 4
+    return (torch.minimum(bottom, near_edge + 1) - torch.maximum(top, near_edge)).clamp(0, 1)
 
 
 @dataclass(frozen=True)
 class Operation:
     """One kind of change."""
 
-    apply: Apply  # of pictures (N, C, r, r), numbers (N, k), the finest picture's side: (N, C, r, r)
+    apply: Apply  # of pictures (N, C, H, W), numbers (N, k), the finest's resolution: (N, C, H, W)
     numbers: int  # k, numbers from U(0, 1) that say what is done to a sample
 
 
@@ -187,13 +192,13 @@ class Augmentation(nn.Module):
         self.operations, self.probability = operations, probability
 
     def forward(self, pictures: Sequence[Tensor], draws: Draws, of: str, clock: Clock) -> list[Tensor]:
-        """The pictures of a batch as they are judged: [(N, C, r, r), ...], coarse to fine, of the same shapes.
+        """The pictures of a batch as they are judged: [(N, C, H, W), ...], coarse to fine, of the same shapes.
 
         `of` names what they are pictures of, for draws of its own. Computed in float32 or wider.
         """
         if not self.operations:
             return list(pictures)
-        side, p = pictures[-1].shape[-1], self.probability(clock)
+        side, p = resolution_of(pictures[-1]), self.probability(clock)
         pictures = [picture.to(torch.promote_types(picture.dtype, torch.float32)) for picture in pictures]
         for name, operation in OPERATIONS.items():
             if name in self.operations:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.frame import resolution_of
 from models.generator import Generator
 from models.sampler import Sampler
 from training.feed import Feed
@@ -16,10 +17,10 @@ def diversity(pictures: Tensor) -> float:
     """Median over pictures of the distance to the nearest other one, root mean square over pixels.
 
     Args:
-        pictures: uint8 (N, C, r, r), N at least 2. Larger ones are averaged down to 16x16.
+        pictures: uint8 (N, C, H, W), N at least 2. Larger ones are averaged down to 16x16.
     """
     pixels = pictures.float() / 127.5
-    if pixels.shape[-1] > SIDE:
+    if resolution_of(pixels) > SIDE:
         pixels = F.adaptive_avg_pool2d(pixels, SIDE)
     flat = pixels.flatten(1)
     distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist") / flat.shape[1] ** 0.5
@@ -30,7 +31,7 @@ def diversity(pictures: Tensor) -> float:
 def relative_diversity(generator: Generator, feed: Feed, device: torch.device) -> float:
     """Diversity of the snapshot's samples, at 16x16 or the nearest size so far, in that of as many reals."""
     for pictures in Sampler(generator, device).stream(SEEDS):
-        if pictures.shape[-1] >= SIDE:
+        if resolution_of(pictures) >= SIDE:
             break
-    reals = feed.some(len(pictures), pictures.shape[-1])
+    reals = feed.some(len(pictures), resolution_of(pictures))
     return diversity(pictures.cpu()) / max(diversity(reals), 1e-6)

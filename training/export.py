@@ -14,6 +14,7 @@ import tyro
 
 from models.atomic import new_folder, write_text
 from models.checkpoint import find_model, load_generator, read_config
+from models.frame import SQUARE, size_at
 from models.pictures import grid, save_png
 from models.sampler import Sampler
 from training.snapshot import SEEDS
@@ -53,11 +54,12 @@ def card(name: str, config: dict[str, Any], metrics: dict[str, Any] | None, data
     about, network = config["about"], config["generator"]
     data, settings = about["data"], about["settings"]
     rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in settings.items())
-    side, channels = network["resolution"], network["image_channels"]
+    height, width = size_at(network["resolution"], network.get("frame", SQUARE))
+    channels = network["image_channels"]
     note = f" {data_note}" if data_note else ""
     return f"""# {name}
 
-A {config["architecture"]} generator of {side}x{side} images with {channels} channels, trained with Crescendo for
+A {config["architecture"]} generator of {height}x{width} images with {channels} channels, trained with Crescendo for
 {about["images"]:,} images shown.
 
 ![samples](samples.png)

@@ -16,7 +16,7 @@ class Stretch:
 
     start: int
     stop: int
-    resolution: int  # side, one of the data set's levels
+    resolution: int  # one of the data set's levels
 
 
 class Feed:
@@ -38,7 +38,7 @@ class Feed:
         self._ahead: tuple[Stretch, Future[tuple[Tensor, Tensor | None]]] | None = None
 
     def take(self, wanted: Stretch, following: Stretch) -> tuple[Tensor, Tensor | None]:
-        """A stretch of the stream: images, float32 (N, C, r, r) in [-1, 1], and labels, int64 (N,), on the CPU.
+        """A stretch of the stream: images, float32 (N, C, H, W) in [-1, 1], and labels, int64 (N,), on the CPU.
 
         `following`, which will be taken next, is prepared meanwhile. Data without labels have None for them.
         """
@@ -49,7 +49,7 @@ class Feed:
         return images.float() / 127.5 - 1, labels
 
     def some(self, count: int, resolution: int) -> Tensor:
-        """Images from all over the data set, at most `count`, always the same: uint8 (N, C, r, r)."""
+        """Images from all over the data set, at most `count`, always the same: uint8 (N, C, H, W)."""
         step = max(1, len(self._dataset) // count)
         return self._dataset.images(list(range(0, len(self._dataset), step))[:count], resolution)
 

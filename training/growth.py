@@ -14,7 +14,7 @@ from math import inf
 class Stage:
     """What is trained on at one moment."""
 
-    resolution: int  # side of the largest image, pixels
+    resolution: int  # shorter side of the largest image, pixels
     batch: int  # real images per step, over all ranks
     blend: float = 1.0  # weight of that size against the one before, upsampled (ProGAN's alpha)
     phase: int = 0  # index of the phase; the optimisers' moments start anew with each
@@ -26,7 +26,7 @@ class Phase:
 
     start: float  # images shown before
     end: float  # images shown after; the last phase's is infinite
-    resolution: int  # side of the largest image, pixels
+    resolution: int  # shorter side of the largest image, pixels
     batch: int  # real images per step, over all ranks
     fading: bool = False  # whether the size is being faded in
 
@@ -58,7 +58,7 @@ def progressive(resolutions: Sequence[int], batches: Sequence[int], hold: float,
     """Each size held for `hold` images, the next faded in over `fade` images; the last held to the end.
 
     Args:
-        resolutions: sides, ascending.
+        resolutions: shorter sides of the largest image, ascending.
         batches: real images per step at each.
         hold: images.
         fade: images; 0 to switch at once.

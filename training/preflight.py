@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.table import Table as Columns
 
+from models.frame import size_at
 from training import collective, state
 from training.draws import Draws
 from training.ema import MovingAverage
@@ -122,7 +123,8 @@ class _Trials:
         part = phase.batch // self.accelerator.num_processes
         sizes = halvings(min(size for size in (part, self.recipe.micro_batch, known) if size > 0))
         fit = largest_that_fits(sizes, lambda size: self._bytes(clock, size), limit)
-        pictures = f"{phase.resolution}x{phase.resolution}" + (" fading in" if phase.fading else "")
+        height, width = size_at(phase.resolution, self.data.frame)
+        pictures = f"{height}x{width}" + (" fading in" if phase.fading else "")
         if fit is None:
             raise ValueError(
                 f"{pictures} does not fit into memory ({limit / 1e9:.2f} GB), even {sizes[-1]} pictures at a time: "
@@ -156,7 +158,7 @@ class _Trials:
     def _round(self, clock: Clock, piece: int, count: int) -> None:
         """Every player's moves on `count` pictures, in pieces; no weight moves, as the step size is zero."""
         stage = self.recipe.growth().at(clock.images)
-        reals = torch.rand(count, self.data.channels, stage.resolution, stage.resolution) * 2 - 1
+        reals = torch.rand(count, self.data.channels, *size_at(stage.resolution, self.data.frame)) * 2 - 1
         batch = Batch(
             reals.to(self.device, memory_format=memory_format(self.recipe)),
             torch.zeros(count, dtype=torch.long, device=self.device) if self.data.class_names else None,

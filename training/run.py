@@ -22,6 +22,7 @@ from accelerate import Accelerator
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
+from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
 from models.atomic import write_text
 from training import preflight, state
@@ -165,14 +166,15 @@ def _open(data: Path, recipe: Recipe) -> PyramidDataset:
     dataset = PyramidDataset(data)
     if dataset.size < recipe.resolution:
         raise ValueError(
-            f"{data} goes up to {dataset.size}x{dataset.size}, the recipe to {recipe.resolution}: prepare it with "
-            f"--size {recipe.resolution}, or train with --resolution {dataset.size}"
+            f"{data} goes up to {shape_text(dataset.size, dataset.frame)}, the recipe to "
+            f"{shape_text(recipe.resolution, dataset.frame)}: prepare it with "
+            f"--size {shape_text(recipe.resolution, dataset.frame)}, or train with --resolution {dataset.size}"
         )
     return dataset
 
 
 def _format(dataset: PyramidDataset) -> DataFormat:
-    return DataFormat(dataset.channels, dataset.label_names)
+    return DataFormat(dataset.channels, dataset.label_names, dataset.frame)
 
 
 def _describe(dataset: PyramidDataset) -> dict[str, Any]:

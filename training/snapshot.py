@@ -1,14 +1,21 @@
-"""Sample grids from fixed seeds, at every resolution."""
+"""Sample grids from fixed seeds, at every resolution: as many rows as columns."""
 
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from models.generator import Generator
 from models.pictures import grid, save_png
 from models.sampler import Sampler
 
 SEEDS = range(36)  # the pictures of every grid
+
+
+def picture_size(grid: Image.Image, resolution: int) -> tuple[int, int]:
+    """Height and width of the pictures of a grid at a resolution."""
+    shorter = min(grid.size)
+    return grid.height * resolution // shorter, grid.width * resolution // shorter
 
 
 def save_grids(generator: Generator, folder: Path, device: torch.device) -> dict[int, Path]:

@@ -13,6 +13,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from models.atomic import write_text
+from training.snapshot import picture_size
 
 
 class Tracker:
@@ -133,7 +134,7 @@ class Wandb(Tracker):
 
     def grids(self, images: int, paths: dict[int, Path]) -> None:
         """Log a picture per resolution."""
-        pictures = {f"samples/{side}x{side}": wandb.Image(str(path)) for side, path in paths.items()}
+        pictures = {_grid_name(path, side): wandb.Image(str(path)) for side, path in paths.items()}
         self._log(images, pictures)
 
     def alert(self, images: int, title: str, text: str) -> None:
@@ -185,7 +186,7 @@ class TensorBoard(Tracker):
     def grids(self, images: int, paths: dict[int, Path]) -> None:
         """Write a picture per resolution."""
         for side, path in paths.items():
-            self._picture(f"samples/{side}x{side}", path, images)
+            self._picture(_grid_name(path, side), path, images)
 
     def alert(self, images: int, title: str, text: str) -> None:
         """Write it among the texts."""
@@ -205,6 +206,13 @@ class TensorBoard(Tracker):
         encoded = Summary.Image(width=width, height=height, encoded_image_string=path.read_bytes())
         summary = Summary(value=[Summary.Value(tag=name, image=encoded)])
         self._writer.file_writer.add_summary(summary, images)
+
+
+def _grid_name(path: Path, resolution: int) -> str:
+    """What a grid is logged as, such as `samples/64x96` for pictures of height 64 and width 96."""
+    with Image.open(path) as grid:
+        height, width = picture_size(grid, resolution)
+    return f"samples/{height}x{width}"
 
 
 def open_trackers(

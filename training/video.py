@@ -11,9 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from models.atomic import write_bytes
+from training.snapshot import picture_size
 
 TILES = 4  # rows and columns of pictures, the first of each grid's
-SIDE = 128  # of a picture in the video, pixels: a whole multiple of what is smaller
+SIDE = 128  # shorter side of a picture in the video, pixels: a whole multiple of what is smaller
 FRAMES = 64  # at most; of more snapshots, evenly chosen ones
 FRAME_MS = 150  # how long a frame is seen
 LAST_MS = 3000  # how long the last one is
@@ -46,6 +47,8 @@ def _frames(folders: Sequence[Path]) -> Iterator[Image.Image]:
         path = max(folder.glob("*.png"))
         side = int(path.stem)
         with Image.open(path) as grid:
-            pictures = grid.convert("RGB").crop((0, 0, TILES * side, TILES * side))
+            height, width = picture_size(grid, side)
+            pictures = grid.convert("RGB").crop((0, 0, TILES * width, TILES * height))
+            height, width = picture_size(grid, SIDE)
         filter_ = Image.Resampling.NEAREST if side < SIDE else Image.Resampling.LANCZOS
-        yield pictures.resize((TILES * SIDE, TILES * SIDE), filter_).quantize()
+        yield pictures.resize((TILES * width, TILES * height), filter_).quantize()

@@ -80,12 +80,12 @@ class ModernRecipe(AugmentedRecipe):
         widths = self.widths or default_widths(self.resolution)
         common = (self.resolution, widths, self.blocks)
         generator = ModernGenerator(
-            *common, self.latent_size + len(names), data.channels, self.attention, names
+            *common, self.latent_size + len(names), data.channels, self.attention, names, data.frame
         )
         start = self.growth().at(0)
         generator.grow(start.resolution, start.blend)
         discriminator = ModernDiscriminator(
-            *common, data.channels, self.attention, len(names), start.resolution
+            *common, data.channels, self.attention, len(names), start.resolution, data.frame
         )
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
         rate = partial(cosine, start=self.lr, end=self.lr_end)

@@ -42,8 +42,12 @@ class MSGRecipe(AugmentedRecipe):
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
         widths = self.widths or paper_widths(self.resolution)
-        generator = MSGGenerator(self.resolution, widths, self.latent_size, data.channels, self.attention)
-        discriminator = MSGDiscriminator(self.resolution, widths, data.channels, self.combine, self.attention)
+        generator = MSGGenerator(
+            self.resolution, widths, self.latent_size, data.channels, self.attention, data.frame
+        )
+        discriminator = MSGDiscriminator(
+            self.resolution, widths, data.channels, self.combine, self.attention, data.frame
+        )
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
         rate = partial(cosine, start=self.lr, end=self.lr_end)
         gamma = partial(cosine, start=self.r1, end=self.r1_end)

@@ -71,10 +71,16 @@ class ProGANRecipe(AugmentedRecipe):
         classify = self.classify if names else 0.0
         widths = self.widths or paper_widths(self.resolution)
         generator = ProGANGenerator(
-            self.resolution, widths, self.latent_size + len(names), data.channels, names, self.attention
+            self.resolution,
+            widths,
+            self.latent_size + len(names),
+            data.channels,
+            names,
+            self.attention,
+            data.frame,
         )
         discriminator = ProGANDiscriminator(
-            self.resolution, widths, data.channels, len(names), self.group, self.attention
+            self.resolution, widths, data.channels, len(names), self.group, self.attention, data.frame
         )
         start = self.growth().at(0)
         generator.grow(start.resolution, start.blend)

@@ -37,7 +37,13 @@ class SAGANRecipe(AugmentedRecipe):
         """Build the game."""
         widths = self.widths or paper_widths(self.resolution)
         generator = SAGANGenerator(
-            self.resolution, widths, self.noise_size, data.class_names, self.attention, data.channels
+            self.resolution,
+            widths,
+            self.noise_size,
+            data.class_names,
+            self.attention,
+            data.channels,
+            data.frame,
         )
         discriminator = SAGANDiscriminator(
             self.resolution, widths, len(data.class_names), self.attention, data.channels
