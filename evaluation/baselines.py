@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from data_prep.store import PyramidDataset
 from evaluation.progress import Begin, silent
+from models.frame import checked, resolution_of
 from models.generator import Generator
 
 Baseline = Literal["mean-image", "gaussian-pixel"]
@@ -27,7 +28,9 @@ class PixelGaussian(Generator):
     ) -> None:
         super().__init__()
         self.latent_size, self.image_channels = mean.numel(), mean.shape[0]
-        self.resolutions = (min(mean.shape[1:]),)
+        resolution = resolution_of(mean)
+        self.resolutions = (resolution,)
+        self.frame = checked([side * 4 // resolution for side in mean.shape[1:]])
         self.mean = nn.Parameter(mean, requires_grad=False)
         self.deviation = nn.Parameter(deviation, requires_grad=False)
 
@@ -51,7 +54,7 @@ def fit(baseline: Baseline, dataset: PyramidDataset, begin: Begin = silent) -> P
     `mean-image` always paints the mean picture; `gaussian-pixel` draws every pixel around its mean.
     """
     shape = dataset.images([0], dataset.size).shape[1:]
-    size = max(1, _PIXELS_AT_ONCE // dataset.size**2)
+    size = max(1, _PIXELS_AT_ONCE // shape[1:].numel())
     total, squares = torch.zeros(2, *shape, dtype=torch.float64)  # of whole numbers: exact
     advance = begin(f"fitting {baseline}", len(dataset))
     for start in range(0, len(dataset), size):

@@ -1,5 +1,6 @@
 """The evaluation of a generator: pictures -> patches, similarities and features -> figures."""
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from evaluation.ms_ssim import pair_similarities
 from evaluation.progress import Begin, silent
 from evaluation.protocol import Plan
 from evaluation.swd import DIRECTIONS, Patches, level_sizes, sliced_wasserstein
+from models.frame import size_at
 from models.generator import Generator
 from models.sampler import Sampler
 
@@ -94,7 +96,7 @@ class _Description:
 
 def _batches(numbers: NDArray[np.int64], plan: Plan) -> list[NDArray[np.int64]]:
     """Numbers of pictures in parts of an even size, bounded by the pictures' pixels."""
-    size = min(64, max(2, _PIXELS_AT_ONCE // plan.resolution**2))
+    size = min(64, max(2, _PIXELS_AT_ONCE // math.prod(size_at(plan.resolution, plan.frame))))
     return np.split(numbers, range(size, len(numbers), size))
 
 

@@ -74,7 +74,7 @@ class FeatureNetwork:
             try:
                 found.append(self._session.run(["features"], {"images": part})[0])
             except Exception as error:  # as above
-                size = f"{part.shape[3]}x{part.shape[2]}"
+                size = f"{part.shape[2]}x{part.shape[3]}"
                 raise ValueError(f"{self.file} fails on pictures of {size}: {_first_line(error)}") from None
         features: NDArray[np.float32] = np.concatenate(found)
         if not np.isfinite(features).all():

@@ -8,12 +8,14 @@ section 5.
 from torch import Tensor
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from models.frame import resolution_of
+
 WINDOW = 11  # pixels, the side of the Gaussian window (sigma 1.5)
 _WANG = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents of the scales, finest first
 
 
 def exponents(resolution: int) -> tuple[float, ...]:
-    """Exponents of the scales that pictures of a side have room for, finest first, of sum 1.
+    """Exponents of the scales that pictures of a shorter side have room for, finest first, of sum 1.
 
     The five of Wang et al. need 256 pixels. Below that, as many of them as keep the coarsest scale at 16
     pixels, divided by their sum: 128 has four, 64 three, 32 two, 16 one.
@@ -27,7 +29,7 @@ def pair_similarities(images: Tensor) -> Tensor:
     """MS-SSIM of the first picture with the second, the third with the fourth and so on.
 
     Args:
-        images: uint8 (2 N, C, R, R), R a power of two of at least 16.
+        images: uint8 (2 N, C, H, W), of a resolution of at least 16.
 
     Returns:
         (N,) in [0, 1], on the CPU; averaged over channels.
@@ -39,7 +41,7 @@ def pair_similarities(images: Tensor) -> Tensor:
         pairs[1::2],
         kernel_size=WINDOW,
         data_range=255.0,
-        betas=exponents(images.shape[-1]),
+        betas=exponents(resolution_of(images)),
         reduction="none",
     )
     return similarities.detach().cpu()

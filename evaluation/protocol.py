@@ -11,9 +11,11 @@ import torch
 import torchmetrics
 from numpy.typing import NDArray
 
+from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
 from evaluation import kernel, ms_ssim, swd
 from evaluation.features import FeatureNetwork
+from models.frame import Frame
 from models.generator import Generator
 
 MIN_IMAGES, MAX_IMAGES = 16, 50_000  # of each set that is compared
@@ -34,7 +36,8 @@ class Plan:
     count: int  # pictures in each set
     seeds: range  # of the samples
     halves: tuple[NDArray[np.int64], NDArray[np.int64]]  # indices of the reals, drawn at random, disjoint
-    resolution: int  # side of the pictures, pixels
+    resolution: int  # shorter side of the pictures, pixels
+    frame: Frame  # their proportions
     channels: int  # of the pictures
     seed: int  # the evaluation's: of samples, halves, patches, projections and subsets
 
@@ -46,25 +49,30 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
         ValueError: numbers out of range, or generator and data set do not fit together; says how to mend it.
 
     """
-    resolution, channels = generator.resolutions[-1], generator.image_channels
+    resolution, channels, frame = generator.resolutions[-1], generator.image_channels, generator.frame
+    size = shape_text(resolution, frame)
     if not MIN_IMAGES <= samples <= MAX_IMAGES:
         raise ValueError(f"--samples must be from {MIN_IMAGES} to {MAX_IMAGES}, not {samples}")
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {MAX_SEED}, not {seed}")
     if resolution < swd.COARSEST:
         raise ValueError(
-            f"the model's pictures are {resolution}x{resolution}; "
-            f"evaluation needs at least {swd.COARSEST}x{swd.COARSEST}"
+            f"the model's pictures are {size}; evaluation needs at least {shape_text(swd.COARSEST, frame)}"
         )
     if dataset.channels != channels:
         raise ValueError(
             f"{dataset.path} has {dataset.channels} channels, the model's pictures have {channels}: "
             f"prepare the data with --channels {channels}"
         )
+    if dataset.frame != frame:
+        raise ValueError(
+            f"{dataset.path} has pictures of {shape_text(dataset.size, dataset.frame)}, the model's are of {size}: "
+            f"prepare the data with --size {size}"
+        )
     if resolution not in dataset.levels:
         raise ValueError(
-            f"{dataset.path} goes up to {dataset.size}x{dataset.size}, the model "
-            f"to {resolution}x{resolution}: prepare the data with --size {resolution}"
+            f"{dataset.path} goes up to {shape_text(dataset.size, dataset.frame)}, the model "
+            f"to {size}: prepare the data with --size {size}"
         )
     if len(dataset) < 2 * MIN_IMAGES:
         raise ValueError(
@@ -79,6 +87,7 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
         seeds=range(first, first + count),
         halves=(order[:count], order[count : 2 * count]),
         resolution=resolution,
+        frame=frame,
         channels=channels,
         seed=seed,
     )
@@ -92,6 +101,7 @@ def record(
         "generated": "samples compared with the first half of the reals",
         "real": "the second half of the reals compared with the first",
         "resolution": plan.resolution,
+        "frame": list(plan.frame),
         "channels": plan.channels,
         "images_per_set": plan.count,
         "samples_requested": plan.requested,

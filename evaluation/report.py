@@ -6,6 +6,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from data_prep.pyramid import shape_text
+
 FEW = 2000  # pictures below which the Frechet distance says little
 _KERNEL_SCALE = 1000  # as is usual
 
@@ -13,8 +15,8 @@ _KERNEL_SCALE = 1000  # as is usual
 def table(result: dict[str, Any]) -> Group:
     """What `evaluate` returned, readable."""
     protocol = result["protocol"]
-    count, side = protocol["images_per_set"], protocol["resolution"]
-    grid = Table(title=f"{count} generated pictures against {count} real ones at {side}x{side}")
+    count, size = protocol["images_per_set"], shape_text(protocol["resolution"], protocol["frame"])
+    grid = Table(title=f"{count} generated pictures against {count} real ones at {size}")
     grid.add_column("figure")
     grid.add_column("generated", justify="right")
     grid.add_column("real", justify="right")
@@ -25,9 +27,9 @@ def table(result: dict[str, Any]) -> Group:
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    swd = result["sliced_wasserstein_distance"]
+    swd, frame = result["sliced_wasserstein_distance"], result["protocol"]["frame"]
     for level in swd["real"]:
-        where = "mean" if level == "mean" else f"{level}x{level}"
+        where = "mean" if level == "mean" else shape_text(int(level), frame)
         values = (f"{swd[side][level]:.2f}" for side in ("generated", "real"))
         rows.append((f"SWD x 1000, {where}", *values))
     similarity = result["ms_ssim"]

@@ -21,7 +21,7 @@ from data_prep import pyramid
 PATCHES = 128  # per picture and level
 SIDE = 7  # of a patch, pixels
 DIRECTIONS = 512  # random projections; the paper's 4 repeats of 128
-COARSEST = 16  # side of the last level, pixels
+COARSEST = 16  # shorter side of the last level, pixels
 MAX_IMAGES = 16384  # pictures of a set that are used, the paper's number: at most 0.8 GB of patches per level
 SCALE = 1000  # the distance is given times this, as in the paper
 
@@ -30,7 +30,7 @@ _ROWS_AT_ONCE = 2**14  # patches read and projected in one matrix product
 
 
 def level_sizes(resolution: int) -> tuple[int, ...]:
-    """Sides of the levels, finest first: (resolution, ..., 32, 16)."""
+    """Shorter sides of the levels, finest first: (resolution, ..., 32, 16)."""
     return tuple(size for size in reversed(pyramid.level_sizes(resolution)) if size >= COARSEST)
 
 
@@ -43,7 +43,7 @@ class Patches:
 
     def __init__(
         self,
-        resolution: int,  # side of the pictures, pixels; at least COARSEST
+        resolution: int,  # shorter side of the pictures, pixels; at least COARSEST
         channels: int,  # of the pictures
         rng: np.random.Generator,  # draws the places
     ) -> None:
@@ -55,7 +55,7 @@ class Patches:
         self._sums = np.zeros((len(self.levels), 2, channels))  # of values and of squares, per channel
 
     def add(self, images: Tensor) -> None:
-        """Gather the patches of pictures, uint8 (N, C, R, R); those beyond MAX_IMAGES are left out."""
+        """Gather the patches of pictures, uint8 (N, C, H, W); those beyond MAX_IMAGES are left out."""
         images = images[: MAX_IMAGES - self.images].cpu()
         if not len(images):
             return
@@ -94,10 +94,12 @@ class Patches:
             file.close()
 
     def _cut(self, level: Tensor) -> NDArray[np.float32]:
-        """Patches at random places of a level (N, C, h, h): (N * PATCHES, C, SIDE * SIDE)."""
-        places = self._rng.integers(level.shape[2] - SIDE + 1, size=(2, len(level), PATCHES))
-        windows = level.unfold(2, SIDE, 1).unfold(3, SIDE, 1).numpy()  # (N, C, h - 6, h - 6, 7, 7), a view
-        patches = windows[np.arange(len(level))[:, None], :, places[0], places[1]]  # (N, PATCHES, C, 7, 7)
+        """Patches at random places of a level (N, C, h, w): (N * PATCHES, C, SIDE * SIDE)."""
+        rows, columns = (
+            self._rng.integers(side - SIDE + 1, size=(len(level), PATCHES)) for side in level.shape[2:]
+        )
+        windows = level.unfold(2, SIDE, 1).unfold(3, SIDE, 1).numpy()  # (N, C, h - 6, w - 6, 7, 7), a view
+        patches = windows[np.arange(len(level))[:, None], :, rows, columns]  # (N, PATCHES, C, 7, 7)
         return patches.reshape(-1, self.channels, SIDE**2)
 
     def _read(self, level: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -126,7 +128,7 @@ def sliced_wasserstein(
         advance: told of each direction once it is done.
 
     Returns:
-        The distance by the level's side in pixels, finest first.
+        The distance by the level's shorter side in pixels, finest first.
 
     """
     assert (a.levels, a.channels, a.images) == (b.levels, b.channels, b.images)
