@@ -70,7 +70,7 @@ class HandWritten:
         move.loss.backward()  # type: ignore[no-untyped-call]
         for group in player.optimizer.param_groups:
             group["lr"] = player.learning_rate(self.clock)
-        player.optimizer.step()
+        player.step(move.scalars)
         player.stepped(move.scalars, batch.stage)
         return {name: value.detach() for name, value in move.scalars.items()}
 

@@ -7,7 +7,7 @@ as of Dumoulin et al. (2017, arXiv 1610.07629, section 2.2).
 Deviations: no forward pass changes anything. The power iteration is a step of its own (`iterate_power`), to be made
 when the weights have moved, so that passes on reals and fakes see the same weights. Batch norm's statistics for
 painting are no running means but are measured with the final weights (`measure_statistics`); short runs and averaged
-weights need no decay of their own.
+weights need no decay of their own. `RunningBatchNorm` is the exception, for LAPGAN.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import conv_pooled, conv_upsampled
+from models.layers import conv_pooled, conv_upsampled, local_mean
 
 _EPSILON = 1e-5  # of batch norm
 
@@ -129,10 +129,47 @@ def standardize(x: Tensor) -> Tensor:
 
 def standardize_by(x: Tensor, batch_mean: Callable[[Tensor], Tensor]) -> Tensor:
     """The same by a mean over the batch (dimension 0, kept) that may reach beyond x; in float32 or wider."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    apart = wide - batch_mean(wide.mean((2, 3), keepdim=True))
-    variance = batch_mean(apart.square().mean((2, 3), keepdim=True))  # (1, C, 1, 1)
+    apart, _, variance = _measure(x, batch_mean)
     return (apart * torch.rsqrt(variance + _EPSILON)).to(x.dtype)
+
+
+def _measure(x: Tensor, batch_mean: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """What x is apart from its mean (N, C, H, W), the mean and the variance (1, C, 1, 1), in float32 or wider."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    mean = batch_mean(wide.mean((2, 3), keepdim=True))
+    apart = wide - mean
+    return apart, mean, batch_mean(apart.square().mean((2, 3), keepdim=True))
+
+
+class RunningBatchNorm(nn.Module):
+    """Batch norm without scale and offset, and with running statistics for evaluation. (N, C, H, W), shape kept.
+
+    The statistics are means over the batch that `batch_mean` sees, which whoever trains on several processes replaces
+    by a mean over all of them. They are computed in float32 or wider.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        momentum: float = 0.1,  # weight of the newest batch in the running statistics
+    ) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.mean: Tensor
+        self.variance: Tensor
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("variance", torch.ones(1, channels, 1, 1))
+        self.batch_mean: Callable[[Tensor], Tensor] = local_mean
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x."""
+        if self.training:
+            apart, mean, variance = _measure(x, self.batch_mean)
+            self.mean.lerp_(mean.detach(), self.momentum)
+            self.variance.lerp_(variance.detach(), self.momentum)
+        else:
+            apart, variance = x - self.mean, self.variance
+        return (apart * torch.rsqrt(variance + _EPSILON)).to(x.dtype)
 
 
 class BatchNorm(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers import GroupStdDev, MinibatchStdDev, PerSample
-from models.normalization import BatchNorm, standardize, standardize_by
+from models.normalization import BatchNorm, RunningBatchNorm, standardize, standardize_by
 
 _alone = False
 
@@ -91,7 +91,7 @@ def standardize_globally(x: Tensor) -> Tensor:
 def use_global_batch(network: nn.Module) -> None:
     """Make the batch statistics of the network's layers those of the global batch."""
     for module in network.modules():
-        if isinstance(module, MinibatchStdDev):
+        if isinstance(module, MinibatchStdDev | RunningBatchNorm):
             module.batch_mean = global_batch_mean
         elif isinstance(module, GroupStdDev):
             module.over_batch = over_global_batch

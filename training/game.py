@@ -92,8 +92,12 @@ class Player(ABC):
     def play(self, batch: Batch, clock: Clock, /) -> Move:
         """Compute the loss of one move. Only the player's own network needs gradients."""
 
+    def step(self, scalars: Mapping[str, Tensor], /) -> None:  # noqa: ARG002
+        """Let the optimiser step. A player may sit a move out, by the move's scalars on this rank."""
+        self.optimizer.step()
+
     def stepped(self, scalars: Mapping[str, Tensor], stage: Stage, /) -> None:  # noqa: B027
-        """Called after the player's step, with its move's scalars on this rank. Nothing to do for most."""
+        """Called after the player's move, with its scalars on this rank. Nothing to do for most."""
 
 
 @dataclass(frozen=True)

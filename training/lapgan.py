@@ -6,9 +6,10 @@ Everything that a pair draws is keyed by its level: it computes the same whateve
 Deviations:
 - The generator's step paints over the coarse images of the whole batch, of which the discriminator has seen half as
   reals and half as what it painted over; the authors' code draws new ones.
+- The margin rule looks at the errors of the pass that the discriminator learns from; the code makes a pass for each.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -18,11 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.discriminator import Discriminator, Verdict
-from models.lapgan import BatchNorm, Dropout, Level, one_hot
-from models.pyramid import down, up
-from training.collective import global_batch_mean
+from models.frame import resolution_of
+from models.lapgan import Level, one_hot
+from models.lapgan_networks import Dropout
+from models.pyramid import Pyramid
+from training.collective import mean_over_ranks
 from training.draws import Draws, derive_seed
 from training.game import Batch, Clock, Move, Player, Schedule
+
+GUESSING = 0.7  # binary cross-entropy of one who guesses, ln 2, as the authors' code rounds it
 
 
 def uniform(draws: Draws, name: str, size: int) -> Tensor:
@@ -41,10 +46,10 @@ def uniform(draws: Draws, name: str, size: int) -> Tensor:
     return torch.stack(list(rows()))
 
 
-def reduced(images: Tensor, side: int) -> Tensor:
-    """The level of the images' pyramid with that side: (N, C, r, r) -> (N, C, side, side)."""
-    while images.shape[-1] > side:
-        images = down(images)
+def reduced(images: Tensor, side: int, pyramid: Pyramid) -> Tensor:
+    """The level of the images' pyramid with that shorter side: (N, C, H, W) -> (N, C, h, w)."""
+    while resolution_of(images) > side:
+        images = pyramid.down(images)
     return images
 
 
@@ -58,14 +63,46 @@ def are_real(draws: Draws) -> Tensor:
     return torch.arange(draws.part.start, draws.part.stop, device=draws.device) % 2 == 0
 
 
+class Rule:
+    """Which sides of a level move in a round: both."""
+
+    discriminator_moves = True
+    generator_moves = True
+
+    def judge(self, real: Tensor, fake: Tensor) -> None:
+        """Take the discriminator's errors in this round, means over this rank's reals and over its fakes."""
+
+
+class MarginRule(Rule):
+    """That of the authors' code for LSUN: who is ahead on the fakes by a margin waits.
+
+    A discriminator that errs more on fakes than on reals, by the margin, moves alone. Else the generator moves, alone
+    unless the reals are mistaken more than by guessing.
+    """
+
+    def __init__(
+        self,
+        margin: float,  # of binary cross-entropies
+    ) -> None:
+        self.margin = margin
+
+    def judge(self, real: Tensor, fake: Tensor) -> None:
+        """Let the errors, means over all ranks, decide this round."""
+        on_reals, on_fakes = mean_over_ranks(torch.stack([real, fake])).tolist()
+        self.generator_moves = on_fakes <= on_reals + self.margin
+        self.discriminator_moves = not self.generator_moves or on_reals > GUESSING
+
+
 @dataclass
 class LevelPlayer(Player):
     """What the two sides of a level share."""
 
     momentum: Schedule | None  # of SGD; None for an optimiser that has none to be set
+    pyramid: Pyramid  # the levels' filters
+    rule: Rule  # who moves
 
     def prepare(self, batch: Batch, clock: Clock, *networks: nn.Module) -> None:
-        """Set the momentum; let dropout draw what belongs to this move, and batch norms see all ranks."""
+        """Set the momentum, and let dropout draw what belongs to this move."""
         if self.momentum is not None:
             for group in self.optimizer.param_groups:
                 group["momentum"] = self.momentum(clock)
@@ -73,15 +110,12 @@ class LevelPlayer(Player):
         for number, layer in enumerate(layers):
             if isinstance(layer, Dropout):
                 layer.uniform = partial(_coins, batch.draws, f"{self.name}/dropout/{number}")
-            elif isinstance(layer, BatchNorm):
-                layer.batch_mean = global_batch_mean
 
     def paint(self, level: Level, images: Tensor, batch: Batch) -> Tensor:
-        """The level's fakes over the coarse images of its reals (N, C, side, side): the same shape."""
+        """The level's fakes over the coarse images of its reals (N, C, H, W): the same shape."""
         noise = uniform(batch.draws, f"{self.name}/noise", level.noise_size) * 2 - 1
-        low = None if level.coarsest else up(down(images))
-        label = one_hot(batch.labels, level.classes) if level.classes else None
-        return cast(Tensor, level(noise, low, label))
+        low = None if level.coarsest else self.pyramid.up(self.pyramid.down(images))
+        return cast(Tensor, level(noise, low, one_hot(batch.labels, level.classes)))
 
 
 @dataclass
@@ -94,16 +128,25 @@ class DiscriminateLevel(LevelPlayer):
     def play(self, batch: Batch, clock: Clock) -> Move:
         """Binary cross-entropy, the mean over reals and fakes together."""
         self.prepare(batch, clock, self.network, self.level)
-        images = reduced(batch.reals, self.level.side)
+        images = reduced(batch.reals, self.level.side, self.pyramid)
         with torch.no_grad():
             fakes = self.paint(self.level, images, batch)
         real = are_real(batch.draws)
         verdict: Verdict = self.network([torch.where(real.view(-1, 1, 1, 1), images, fakes)], batch.labels)
         score = verdict.score.float()
-        loss = F.binary_cross_entropy_with_logits(score, real.float())
-        side = self.level.side
-        means = {"real": 2 * (score * real).mean(), "fake": 2 * (score * ~real).mean()}
-        return Move(loss, {f"loss/d{side}": loss} | {f"score/{which}{side}": means[which] for which in means})
+        errors = F.binary_cross_entropy_with_logits(score, real.float(), reduction="none")
+        loss, side = errors.mean(), self.level.side
+        scalars = {f"loss/d{side}": loss}
+        for kind, which in (("real", real), ("fake", ~real)):  # half of the batch each
+            scalars[f"score/{kind}{side}"] = 2 * (score * which).mean()
+            scalars[f"error/{kind}{side}"] = 2 * (errors * which).mean()
+        return Move(loss, scalars)
+
+    def step(self, scalars: Mapping[str, Tensor]) -> None:
+        """Let the rule hear of the errors, and step if it says so."""
+        self.rule.judge(*(scalars[f"error/{kind}{self.level.side}"] for kind in ("real", "fake")))
+        if self.rule.discriminator_moves:
+            super().step(scalars)
 
 
 @dataclass
@@ -116,7 +159,12 @@ class GenerateLevel(LevelPlayer):
     def play(self, batch: Batch, clock: Clock) -> Move:
         """Minus the log of the probability that the fakes are real (the non-saturating loss)."""
         self.prepare(batch, clock, self.network, self.discriminator)
-        fakes = self.paint(self.network, reduced(batch.reals, self.network.side), batch)
+        fakes = self.paint(self.network, reduced(batch.reals, self.network.side, self.pyramid), batch)
         verdict: Verdict = self.discriminator([fakes], batch.labels)
         loss = F.softplus(-verdict.score.float()).mean()
         return Move(loss, {f"loss/g{self.network.side}": loss})
+
+    def step(self, scalars: Mapping[str, Tensor]) -> None:
+        """Step if the rule says so, by the errors of the discriminator's move before."""
+        if self.rule.generator_moves:
+            super().step(scalars)

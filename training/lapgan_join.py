@@ -23,7 +23,6 @@ class Part:
 
     path: Path
     generator: LAPGANGenerator
-    settings: dict[str, Any]  # the generator's
     about: dict[str, Any]  # its recipe, data, and images shown
 
     @property
@@ -43,7 +42,7 @@ def read(path: Path) -> Part:
         raise ValueError(
             f"{path} is of {config['architecture']}, which has no levels to join; name runs of lapgan"
         )
-    return Part(path, cast(LAPGANGenerator, load_generator(path)), config["generator"], config["about"])
+    return Part(path, cast(LAPGANGenerator, load_generator(path)), config["about"])
 
 
 def join(runs: Sequence[Path], folder: Path) -> None:
@@ -74,7 +73,8 @@ def join(runs: Sequence[Path], folder: Path) -> None:
 
 def check_fit(one: Part, other: Part) -> None:
     """Raise ValueError unless both have the same networks and were trained on the same data."""
-    differing = [name for name, value in one.settings.items() if other.settings[name] != value]
+    ours, theirs = one.generator.settings(), other.generator.settings()
+    differing = [name for name in ours if theirs[name] != ours[name]]
     if differing:
         raise ValueError(
             f"{one.path} and {other.path} differ in {', '.join(differing)}: train both with the same"

@@ -1,5 +1,6 @@
 """A game on a device, and one player's move in it: gradients, in pieces where memory asks for it, then the step."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -59,15 +60,15 @@ class Table:
                 scalars[name] = scalars.get(name, 0) + value.detach().float() * share
         return scalars
 
-    def step(self, player: Player, learning_rate: float) -> Tensor:
-        """Average the player's gradients over ranks and let its optimiser step. Returns their norm, a scalar."""
+    def step(self, player: Player, learning_rate: float, scalars: Mapping[str, Tensor]) -> Tensor:
+        """Average the player's gradients over ranks and let it step, by its move's scalars. Returns their norm."""
         for group in player.optimizer.param_groups:
             group["lr"] = learning_rate
         collective.average_gradients(player.network.parameters())
         norm = torch.nn.utils.get_total_norm(
             [parameter.grad for parameter in player.network.parameters() if parameter.grad is not None]
         )
-        player.optimizer.step()
+        player.step(scalars)
         return norm
 
     def _autocast(self) -> AbstractContextManager[None]:

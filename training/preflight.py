@@ -167,8 +167,8 @@ class _Trials:
         )
         for player in self.table.game.players:
             for _ in range(player.moves):
-                self.table.gradients(player, batch, clock, piece)
-                self.table.step(player, learning_rate=0.0)
+                scalars = self.table.gradients(player, batch, clock, piece)
+                self.table.step(player, learning_rate=0.0, scalars=scalars)
         self.average.update(self.table.game.generator, max(clock.images, 1), count)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)

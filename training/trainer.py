@@ -162,7 +162,7 @@ class Trainer:
     def step(self, player: Player, batch: Batch) -> None:
         """One move."""
         scalars = self.gradients(player, batch)
-        scalars[f"gradient/{player.name}"] = self.table.step(player, self.learning_rate(player))
+        scalars[f"gradient/{player.name}"] = self.table.step(player, self.learning_rate(player), scalars)
         player.stepped(scalars, batch.stage)
         for name, value in scalars.items():
             total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))

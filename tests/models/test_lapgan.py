@@ -1,5 +1,8 @@
 """LAPGAN's networks: the pyramid they share with the data, sizes, shapes, labels, and the ways of the gradient."""
 
+import json
+from itertools import pairwise
+from pathlib import Path
 from typing import cast, get_args
 
 import pytest
@@ -7,21 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from data_prep import pyramid as prepared
-from models import pyramid
 from models.checkpoint import load_generator, save_generator
+from models.frame import Frame, size_at
 from models.generator import Generator
 from models.lapgan import (
-    BatchNorm,
     ConvolvedDiscriminator,
     DenseDiscriminator,
-    Dropout,
-    FeaturePool,
     LAPGANGenerator,
-    Style,
     discriminators,
     level_sides,
     paper_widths,
 )
+from models.lapgan_networks import Dropout, FeaturePool, Style
+from models.normalization import RunningBatchNorm
+from models.pyramid import PYRAMIDS, PyramidName
 
 STYLES = get_args(Style)
 SMALL = {"cifar": (8, 6, 6), "lsun": (8, 32, 32)}  # widths at 8, 16, 32
@@ -31,26 +33,79 @@ def _count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _small(style: Style = "cifar", channels: int = 3, class_names: tuple[str, ...] = ()) -> LAPGANGenerator:
+def _small(
+    style: Style = "cifar",
+    channels: int = 3,
+    class_names: tuple[str, ...] = (),
+    pyramid: PyramidName = "binomial5",
+) -> LAPGANGenerator:
     torch.manual_seed(0)
-    return LAPGANGenerator(32, 8, SMALL[style], style, 5, channels, class_names)
+    return LAPGANGenerator(32, 8, SMALL[style], style, 5, channels, class_names, pyramid)
 
 
 @pytest.mark.parametrize("step", ["down", "up"])
-@pytest.mark.parametrize("side", [4, 8, 32])
-def test_the_pyramid_is_that_of_the_prepared_data(step: str, side: int) -> None:
-    images = torch.rand(2, 3, side, side, dtype=torch.float64) * 2 - 1
-    ours, theirs = getattr(pyramid, step), getattr(prepared, step)
+@pytest.mark.parametrize("size", [(4, 4), (8, 8), (8, 12), (32, 32)])
+def test_the_pyramid_is_that_of_the_prepared_data(step: str, size: tuple[int, int]) -> None:
+    images = torch.rand(2, 3, *size, dtype=torch.float64) * 2 - 1
+    ours, theirs = getattr(PYRAMIDS["binomial5"], step), getattr(prepared, step)
     torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=1e-14)
     torch.testing.assert_close(ours(images.float()), theirs(images.float()), rtol=0, atol=1e-6)
 
 
-def test_the_pyramid_stays_in_float32_where_convolutions_do_not() -> None:
+def _torch7(line: Tensor, length: int) -> Tensor:
+    """A line of numbers resized as Torch7's `image.scale` does, bilinear, to twice or half its length."""
+    if length < len(line):
+        return torch.stack([line[2 * i : 2 * i + 2].mean() for i in range(length)])
+    places = [i * (len(line) - 1) / (length - 1) for i in range(length)]
+    after = [*line.tolist(), 0.0]
+    numbers = [after[int(p)] * (1 - p % 1) + after[int(p) + 1] * (p % 1) for p in places[:-1]]
+    return torch.tensor([*numbers, after[-2]], dtype=line.dtype)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (16, 8)])
+def test_the_bilinear_steps_are_those_of_the_authors_code(size: tuple[int, int]) -> None:
+    height, width = size
+    image = torch.rand(size, dtype=torch.float64)
+    for step, scale in ((PYRAMIDS["bilinear"].down, 0.5), (PYRAMIDS["bilinear"].up, 2)):
+        rows = torch.stack([_torch7(row, int(width * scale)) for row in image])
+        expected = torch.stack([_torch7(column, int(height * scale)) for column in rows.T]).T
+        torch.testing.assert_close(step(image[None, None])[0, 0], expected)
+
+
+def test_the_bilinear_steps_in_numbers() -> None:
+    down, up = PYRAMIDS["bilinear"]
+    line = torch.tensor([0.0, 3, 6, 9]).expand(4, 4)[None, None]
+    assert down(line)[0, 0, 0].tolist() == [1.5, 7.5]
+    torch.testing.assert_close(up(line)[0, 0, 0], torch.arange(8) * 9 / 7)
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_bands_and_the_coarsest_image_are_the_image(name: PyramidName) -> None:
+    """With the other pair of filters they are not."""
+    other = next(other for other in PYRAMIDS if other != name)
+    levels = [torch.rand(2, 3, 16, 24, dtype=torch.float64) * 2 - 1]
+    while len(levels) < 3:
+        levels.append(PYRAMIDS[name].down(levels[-1]))
+    bands = [fine - PYRAMIDS[name].up(coarse) for fine, coarse in pairwise(levels)]
+    for up, same in ((PYRAMIDS[name].up, True), (PYRAMIDS[other].up, False)):
+        image = levels[-1]
+        for band in reversed(bands):
+            image = up(image) + band
+        assert torch.allclose(image, levels[0], rtol=0, atol=1e-14) == same
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_the_pyramid_keeps_constants_and_stays_in_float32_where_convolutions_do_not(
+    name: PyramidName,
+) -> None:
     images = torch.rand(2, 3, 8, 8) * 2 - 1
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(pyramid.up(images), pyramid.up(images))
-        torch.testing.assert_close(pyramid.up(images), prepared.up(images.double()).float())
-        torch.testing.assert_close(pyramid.down(images), prepared.down(images.double()).float())
+    for step in PYRAMIDS[name]:
+        constant = step(torch.full_like(images, 0.3))
+        torch.testing.assert_close(constant, torch.full_like(constant, 0.3))
+        with torch.autocast("cpu", torch.bfloat16):
+            found = step(images)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, step(images.double()).float())
 
 
 def test_the_papers_widths() -> None:
@@ -123,12 +178,13 @@ def test_levels_below_16_are_mlps() -> None:
     assert [image.shape[-1] for image in generator(torch.randn(2, generator.latent_size))] == [4, 8, 16]
 
 
+@pytest.mark.parametrize("name", PYRAMIDS)
 @pytest.mark.parametrize("base", [4, 8])
-def test_each_image_is_the_one_before_enlarged_and_a_band(base: int) -> None:
+def test_each_image_is_the_one_before_enlarged_and_a_band(base: int, name: PyramidName) -> None:
     """Where the last layers give nothing but a constant, the picture is the coarsest one enlarged and the constants."""
-    generator = LAPGANGenerator(32, base, [8] * len(level_sides(32, base)))
+    generator = LAPGANGenerator(32, base, [8] * len(level_sides(32, base)), pyramid=name)
     with torch.no_grad():
-        for number, level in enumerate(generator.pyramid()):
+        for number, level in enumerate(generator.cascade()):
             last = [layer for layer in level.modules() if isinstance(layer, nn.Conv2d | nn.Linear)][-1]
             last.weight.zero_()
             assert last.bias is not None
@@ -140,8 +196,26 @@ def test_each_image_is_the_one_before_enlarged_and_a_band(base: int) -> None:
     expected = image[:1].expand(2, -1, -1, -1)
     torch.testing.assert_close(images[0], expected)
     for number, found in enumerate(images[1:], 1):
-        expected = prepared.up(expected) + 0.5**number
+        expected = PYRAMIDS[name].up(expected) + 0.5**number
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("frame", [(4, 6), (5, 4)])
+def test_pictures_that_are_not_square(style: Style, frame: Frame) -> None:
+    """At a dense level, at the smallest convolved one, and at the next; with labels, which have planes there."""
+    widths = (8, 8, *SMALL[style][1:])
+    generator = LAPGANGenerator(32, 4, widths, style, 5, class_names=("a", "b"), frame=frame)
+    assert generator.noise_sizes == [5, *(r * r * max(frame) // 4 for r in (8, 16, 32))]
+    images = generator(generator.prior(2, torch.Generator().manual_seed(0)))
+    assert [tuple(image.shape[2:]) for image in images] == [size_at(r, frame) for r in (4, 8, 16, 32)]
+    labels = torch.tensor([0, 1])
+    for image, discriminator in zip(images, discriminators(generator), strict=True):
+        assert discriminator.resolutions == (min(image.shape[2:]),)
+        assert discriminator([image], labels).score.shape == (2,)
+    again = LAPGANGenerator(**generator.settings())
+    again.load_state_dict(generator.state_dict())
+    assert again.frame == frame
 
 
 def test_every_level_has_noise_of_its_own() -> None:
@@ -160,7 +234,7 @@ def test_every_level_has_noise_of_its_own() -> None:
 
 def test_a_level_sees_the_coarse_image_where_it_is() -> None:
     """A change of the coarse image reaches as far as windows of 7x7, 7x7 and 5x5 pixels: 8 pixels."""
-    level = next(level for level in _small().pyramid() if level.side == 32)
+    level = next(level for level in _small().cascade() if level.side == 32)
     noise, low = torch.randn(1, 32 * 32), torch.randn(1, 3, 32, 32)
     other = low.clone()
     other[..., 2, 2] += 1
@@ -206,7 +280,7 @@ def test_a_label_changes_what_is_painted_and_how_it_is_judged(level: int) -> Non
 def test_the_stream_yields_a_picture_before_it_makes_the_next() -> None:
     generator = _small()
     reached: list[str] = []
-    for level in generator.pyramid():
+    for level in generator.cascade():
         level.register_forward_hook(lambda level, *_: reached.append(level.side))
     stream = generator.stream(torch.randn(1, generator.latent_size))
     for sides in ([8], [8, 16], [8, 16, 32]):
@@ -261,7 +335,7 @@ def test_dropout_takes_its_coins_from_whoever_trains() -> None:
 
 def test_batch_norm_is_torchs() -> None:
     torch.manual_seed(0)
-    ours, theirs = BatchNorm(3), nn.BatchNorm2d(3, affine=False)
+    ours, theirs = RunningBatchNorm(3), nn.BatchNorm2d(3, affine=False)
     for _ in range(3):
         x = torch.randn(8, 3, 5, 5) * 3 + 1
         torch.testing.assert_close(ours(x), theirs(x))
@@ -292,6 +366,28 @@ def test_a_model_folder_gives_the_same_pictures(
     assert again.class_names == ("a", "b")
     for one, other in zip(generator(z), again(z), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_model_from_before_there_was_a_choice_of_pyramids(tmp_path: Path) -> None:
+    generator = _small()
+    save_generator(generator, tmp_path, {})
+    config = json.loads((tmp_path / "config.json").read_text())
+    for name in ("pyramid", "frame"):
+        del config["generator"][name]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    again = load_generator(tmp_path)
+    assert again.settings() == generator.settings()
+    assert again.settings()["pyramid"] == "binomial5"
+
+
+def test_a_model_folder_keeps_its_pyramid(tmp_path: Path) -> None:
+    """Which matters to the pictures."""
+    generator = _small(pyramid="bilinear").eval()
+    save_generator(generator, tmp_path, {})
+    z = generator.prior(2, torch.Generator().manual_seed(0))
+    found = load_generator(tmp_path)(z)[-1]
+    assert torch.equal(found, generator(z)[-1])
+    assert not torch.allclose(found, _small().eval()(z)[-1], atol=1e-3)
 
 
 @pytest.mark.parametrize("base", [0, 2, 6, 32, -4])

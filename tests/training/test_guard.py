@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from toy import RECIPE, differences, metrics, newest_state, shapes
+from toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
 
 from tests.prepared import write_dataset
-from training import run
 from training.adversarial import Discriminate
 from training.diversity import diversity
 from training.draws import derive_seed
@@ -144,12 +143,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("guard") / "data", shapes(40, 8))
 
 
-def _trainer(folder: Path, data: Path, recipe: Any) -> Trainer:
-    fresh = not (folder / "run.json").exists()
-    record = run.begin(folder, "msg-gan", recipe, data) if fresh else run.read(folder)
-    return run.set_up(folder, replace(record, recipe=recipe), data)
-
-
 def _stopped_after(trainer: Trainer, rounds: int) -> Trainer:
     """A trainer that is asked to stop after so many rounds."""
     play, played = trainer.round, 0
@@ -172,7 +165,7 @@ def _events(folder: Path) -> list[tuple[int, str]]:
 
 def test_a_run_is_rolled_back_until_it_holds(data: Path, tmp_path: Path) -> None:
     """Twice it fails, the third time it holds; the same whether or not it is interrupted on the way."""
-    whole = _trainer(tmp_path / "whole", data, FRAGILE)
+    whole = trainer_of(tmp_path / "whole", data, FRAGILE)
     assert whole.run()
     back = [(48, "not finite"), (32, "rolled back")]
     assert _events(tmp_path / "whole") == [*back, *back]
@@ -182,9 +175,9 @@ def test_a_run_is_rolled_back_until_it_holds(data: Path, tmp_path: Path) -> None
     assert [line["lr/g"] for line in lines] == pytest.approx([0.0016, 0.0016, 0.0004, 0.0004])
 
     for rounds in (5, 3):  # the first stops at the first rollback, the second after the second
-        _stopped_after(_trainer(tmp_path / "interrupted", data, FRAGILE), rounds).run()
+        _stopped_after(trainer_of(tmp_path / "interrupted", data, FRAGILE), rounds).run()
     assert len(_events(tmp_path / "interrupted")) == 4
-    _trainer(tmp_path / "interrupted", data, FRAGILE).run()
+    trainer_of(tmp_path / "interrupted", data, FRAGILE).run()
     assert differences(newest_state(tmp_path / "interrupted"), newest_state(tmp_path / "whole")) == []
 
 
@@ -193,16 +186,18 @@ def test_rollbacks_come_to_an_end(data: Path, tmp_path: Path) -> None:
     with pytest.raises(
         TrainingError, match=r"not finite after 48 images.*was set back as often as it may be"
     ):
-        _trainer(tmp_path / "once", data, once).run()
+        trainer_of(tmp_path / "once", data, once).run()
     early = replace(FRAGILE, checkpoint_every=100)
     with pytest.raises(TrainingError, match=r"no checkpoint from before to go back to"):
-        _trainer(tmp_path / "early", data, early).run()
+        trainer_of(tmp_path / "early", data, early).run()
 
 
 def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
     """One that learns fast, against a generator that cannot."""
     recipe = replace(RECIPE, kimg=0.8, lr=0.01, lr_end=0.01, objective="rp-gan", checkpoint_every=100)
-    trainer = _trainer(tmp_path / "run", data, replace(recipe, guard=GuardSettings(policy="stop", won=0.05)))
+    trainer = trainer_of(
+        tmp_path / "run", data, replace(recipe, guard=GuardSettings(policy="stop", won=0.05))
+    )
     _, generate = trainer.game.players
     generate.learning_rate = lambda _: 0.0
     with pytest.raises(TrainingError, match="the discriminator has won"):
@@ -212,7 +207,7 @@ def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
 
 def test_samples_that_collapse(data: Path, tmp_path: Path) -> None:
     """In mid-run the generator forgets to look at its latent vectors; by default it is warned of, and goes on."""
-    trainer = _trainer(tmp_path / "run", data, replace(RECIPE, snapshot_every=0.016, ema_half_life=0.001))
+    trainer = trainer_of(tmp_path / "run", data, replace(RECIPE, snapshot_every=0.016, ema_half_life=0.001))
     trainer.guard = Guard(trainer.recipe.guard, _lines("diversity", 0.8))
     for parameter in [*trainer.game.generator.parameters(), *trainer.average.generator.parameters()]:
         if parameter.dim() > 1:

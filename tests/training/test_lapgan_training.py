@@ -10,27 +10,29 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from safetensors.torch import load_file, save_file
+from accelerate import Accelerator
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from toy import differences, newest_state, shapes, start, state_of
+from toy import differences, newest_state, shapes, start, state_of, trainer_of
+from two_ranks import on_two_ranks
 
 from data_prep import pyramid as prepared
 from models.checkpoint import load_generator
 from models.discriminator import Discriminator, Verdict
-from models.lapgan import BatchNorm, LAPGANGenerator
+from models.lapgan import LAPGANGenerator
+from models.normalization import RunningBatchNorm
+from models.pyramid import PYRAMIDS, PyramidName
 from models.sampler import Sampler
 from tests.prepared import write_dataset
 from train import main
-from training.collective import average_gradients
+from training.collective import average_gradients, use_global_batch
 from training.draws import Draws
 from training.export import export
 from training.game import Batch, Clock, Game
 from training.growth import Stage
-from training.lapgan import DiscriminateLevel, GenerateLevel, LevelPlayer, uniform
+from training.lapgan import DiscriminateLevel, GenerateLevel, LevelPlayer, MarginRule, Rule, uniform
 from training.lapgan_join import main as join
-from training.play import set_up_game
+from training.play import Table, set_up_game
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
 from training.recipes.recipe import DataFormat
 
@@ -91,32 +93,38 @@ def test_a_pair_per_level_in_order() -> None:
     assert [player.network for player in game.players[1::2]] == list(game.generator.levels)
 
 
+@pytest.mark.parametrize("name", PYRAMIDS)
 @pytest.mark.parametrize("side", [8, 16, 32])
-def test_the_discriminator_is_shown_half_reals_and_half_fakes_over_real_coarse_images(side: int) -> None:
-    game = _build()
+def test_the_discriminator_is_shown_half_reals_and_half_fakes_over_real_coarse_images(
+    side: int, name: PyramidName
+) -> None:
+    game = _build(pyramid=name)
     d, _, recorder = _pair(game, side, 0.0)
     with torch.no_grad():
         for parameter in d.level.parameters():  # bands of zero: a fake is its coarse image enlarged
             parameter.zero_()
     batch = _batch()
     d.play(batch, START)
-    levels = prepared.gaussian(batch.reals, 4)  # 32, 16, 8, 4
-    place = [32, 16, 8].index(side)
+    images = batch.reals
+    while images.shape[-1] > side:
+        images = PYRAMIDS[name].down(images)
     shown = recorder.shown[0]
-    torch.testing.assert_close(shown[0::2], levels[place][0::2])
-    low = torch.zeros(8, 3, 8, 8) if side == 8 else prepared.up(levels[place + 1])
+    torch.testing.assert_close(shown[0::2], images[0::2])
+    low = torch.zeros(8, 3, 8, 8) if side == 8 else PYRAMIDS[name].up(PYRAMIDS[name].down(images))
     torch.testing.assert_close(shown[1::2], low[1::2])
 
 
-def test_the_generator_is_judged_over_all_coarse_images() -> None:
-    game = _build()
-    _, g, recorder = _pair(game, 16, 0.0)
+def test_the_levels_of_training_are_those_of_the_prepared_data() -> None:
+    d, g, recorder = _pair(_build(), 16, 0.0)
+    batch = _batch()
+    levels = prepared.gaussian(batch.reals, 3)  # 32, 16, 8
     with torch.no_grad():
         for parameter in g.network.parameters():
             parameter.zero_()
-    batch = _batch()
+    d.play(batch, START)
     g.play(batch, START)
-    torch.testing.assert_close(recorder.shown[0], prepared.up(prepared.gaussian(batch.reals, 3)[2]))
+    torch.testing.assert_close(recorder.shown[0][0::2], levels[1][0::2])
+    torch.testing.assert_close(recorder.shown[1], prepared.up(levels[2]))  # over all coarse images
 
 
 def test_losses_at_a_constant_score() -> None:
@@ -226,46 +234,130 @@ def test_the_lsun_networks_play() -> None:
     game = _build(style="lsun", resolution=16, widths=(8, 32))
     for player in game.players:
         assert player.play(_batch(), START).loss.isfinite()
-    norms = [layer for layer in game.generator.modules() if isinstance(layer, BatchNorm)]
+    norms = [layer for layer in game.generator.modules() if isinstance(layer, RunningBatchNorm)]
     assert len(norms) == 4
     assert all(norm.mean.ne(0).any() for norm in norms)
 
 
 def _gradients(part: slice) -> dict[str, Tensor]:
-    """Each player's gradients, averaged over the ranks that play their parts, and the running statistics after that."""
+    """Each player's gradients, averaged over the ranks that play their parts, and the running statistics after that.
+
+    Also who may move by the margin rule, where errors differ over the batch.
+    """
     game = _build(style="lsun", resolution=16, widths=(8, 32))
     found: dict[str, Tensor] = {}
+    for player in game.players:
+        use_global_batch(player.network)
     for player in game.players:
         player.play(_batch(part), START).loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(player.network.parameters())
         gradients = {name: p.grad for name, p in player.network.named_parameters() if p.grad is not None}
         found |= {f"{player.name}.{name}": gradient.clone() for name, gradient in gradients.items()}
+    rule = MarginRule(0.3)
+    rule.judge(
+        torch.zeros(()), torch.linspace(0, 0.8, 8)[part].mean()
+    )  # 0.17 and 0.63 on two ranks, together 0.4
+    found["rule"] = torch.tensor([rule.discriminator_moves, rule.generator_moves])
     return found | dict(game.generator.named_buffers())
 
 
-def _rank(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
-    save_file(_gradients(slice(rank * 4, rank * 4 + 4)), folder / f"{rank}.safetensors")
-    dist.destroy_process_group()
-
-
 def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
-    """Of the networks with batch norm and dropout of maps; the running statistics too."""
-    mp.spawn(_rank, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
+    """Of the networks with batch norm and dropout of maps; the running statistics and the margin rule too."""
     one = _gradients(slice(0, 8))
-    assert (
-        len(one) == 6 + 6 + 8 + 10 + 2 * 4
-    )  # weights and offsets of four networks, statistics of four norms
-    for rank in (0, 1):
-        found = load_file(tmp_path / f"{rank}.safetensors")
+    # weights and offsets of four networks, statistics of four norms
+    assert len(one) == 6 + 6 + 8 + 10 + 2 * 4 + 1
+    assert one["rule"].tolist() == [True, False]
+    for found in on_two_ranks(_gradients, tmp_path):
         for name, value in one.items():
             torch.testing.assert_close(
                 found[name], value, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}"
             )
 
 
+@pytest.mark.parametrize(
+    ("real", "fake", "d", "g"),
+    [
+        (0.5, 0.81, True, False),  # the generator is ahead by more than the margin
+        (0.5, 0.79, False, True),
+        (0.5, 0.1, False, True),
+        (0.71, 0.1, True, True),  # reals are mistaken more than by guessing
+        (0.69, 0.1, False, True),
+        (0.71, 1.1, True, False),
+    ],
+)
+def test_the_margin_rule(real: float, fake: float, d: bool, g: bool) -> None:
+    rule = MarginRule(0.3)
+    assert (rule.discriminator_moves, rule.generator_moves) == (True, True)
+    rule.judge(torch.tensor(real), torch.tensor(fake))
+    assert (rule.discriminator_moves, rule.generator_moves) == (d, g)
+
+
+@pytest.mark.parametrize(
+    ("score", "margin", "moving"),
+    [
+        (1.5, 0.0, {"d16", "g16"}),
+        (1.5, 0.3, {"d16"}),  # errors of 0.2 on reals and of 1.7 on fakes
+        (1.5, 2.0, {"g16"}),
+        (0.1, 0.3, {"g16"}),  # 0.64 and 0.74
+        (0.1, 0.05, {"d16"}),
+        (-1.5, 0.3, {"d16", "g16"}),  # 1.7 and 0.2
+    ],
+)
+def test_who_waits_takes_no_step(score: float, margin: float, moving: set[str]) -> None:
+    game = _build(levels=(16,), margin=margin)
+    d, g, recorder = _pair(game, 16, score)
+    d.optimizer = torch.optim.SGD(recorder.parameters(), lr=0.1, momentum=0.5)
+    g.optimizer.param_groups[0]["momentum"] = 0.5
+    table = Table(game, Accelerator(cpu=True))
+    for player in (d, g):
+        scalars = table.gradients(player, _batch(), START, 8)
+        assert table.step(player, 0.1, scalars).isfinite()
+    assert {player.name for player in (d, g) if player.optimizer.state} == moving
+    assert (recorder.score.item() != pytest.approx(score)) == ("d16" in moving)
+
+
+def test_the_rule_hears_of_the_whole_batch_in_every_round() -> None:
+    """However it is cut into pieces, and by the present weights."""
+    heard: list[list[float]] = []
+
+    class Listener(Rule):
+        def judge(self, real: Tensor, fake: Tensor) -> None:
+            heard.append([real.item(), fake.item()])
+
+    game = _build(levels=(8,))
+    d = _player(game, "d8")
+    d.rule = Listener()
+    table = Table(game, Accelerator(cpu=True))
+    for largest in (8, 3):
+        scalars = table.gradients(d, _batch(), START, largest)
+        table.step(d, 0.0, scalars)
+    assert heard[0] == pytest.approx(heard[1])
+    assert scalars["loss/d8"].item() == pytest.approx(sum(heard[1]) / 2)
+    table.step(d, 0.5, table.gradients(d, _batch(), START, 8))
+    table.step(d, 0.5, table.gradients(d, _batch(), START, 8))
+    assert heard[3] != pytest.approx(heard[2])
+    assert heard[2] == pytest.approx(heard[0])
+
+
+def test_a_run_with_a_margin_goes_on_in_the_same_bits(data: Path, tmp_path: Path) -> None:
+    recipe = replace(
+        RECIPE, resolution=16, base=4, widths=(8, 8, 4), optimizer="adam", lr=0.01, margin=0.02, kimg=0.08
+    )
+    assert trainer_of(tmp_path / "whole", data, recipe, "lapgan").run()
+    first = trainer_of(tmp_path / "run", data, recipe, "lapgan")
+    for _ in range(4):
+        first.round()
+    first.save()
+    assert trainer_of(tmp_path / "run", data, recipe, "lapgan").run()
+    whole = newest_state(tmp_path / "whole")
+    assert differences(newest_state(tmp_path / "run"), whole) == []
+    steps = {name: int(value) for name, value in whole.items() if name.endswith("optimizer.0.step")}
+    assert any(0 < count < 10 for count in steps.values()), steps  # some have waited
+
+
 def test_the_recipes() -> None:
+    assert (lapgan().pyramid, lapgan_cpu().pyramid) == ("bilinear", "binomial5")
+    assert (lapgan().margin, lapgan_cpu().margin) == (0.0, 0.0)
     assert (lapgan().optimizer, lapgan().lr, lapgan().batch, lapgan().widths) == ("sgd", 0.02, 128, ())
     with torch.device("meta"):
         for recipe in (lapgan(), replace(lapgan(), resolution=1024, style="lsun", base=4), lapgan_cpu()):
@@ -278,6 +370,7 @@ def test_the_recipes() -> None:
     [
         ({"levels": (4,)}, "levels must be different ones of 8, 16, 32, not"),
         ({"levels": (8, 8)}, "levels must be different ones of 8, 16, 32, not"),
+        ({"margin": -0.1}, "margin must not be negative, not -0.1"),
         ({"batch": 7}, "batch must be even, half reals and half fakes, not 7"),
         ({"base": 12}, "base must be a power of two from 4"),
     ],

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from rich.console import Console
 from torch import Tensor, nn
-from toy import RECIPE, differences, metrics, newest_state, shapes
+from toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
 
 from models.msg_gan import MSGGenerator
 from tests.prepared import write_dataset
@@ -46,12 +46,6 @@ PHASED = Phased(**{name: getattr(RECIPE, name) for name in RECIPE.__dataclass_fi
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("preflight") / "data", shapes(10, 8))
-
-
-def _trainer(folder: Path, data: Path, recipe: Any = RECIPE) -> Trainer:
-    fresh = not (folder / "run.json").exists()
-    record = run.begin(folder, "msg-gan", recipe, data) if fresh else run.read(folder)
-    return run.set_up(folder, replace(record, recipe=recipe), data)
 
 
 def _state(folder: Path) -> Any:
@@ -160,10 +154,10 @@ def test_pieces_give_the_gradients_of_the_whole(piece: int) -> None:
 
 def test_a_preflight_leaves_no_trace(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(PHASED, r1=1.0, gradient_penalty=1.0)
-    assert _trainer(tmp_path / "with", data, recipe).run()
+    assert trainer_of(tmp_path / "with", data, recipe).run()
     with monkeypatch.context() as patch:
         patch.setattr(run, "look_ahead", lambda *_: {})
-        assert _trainer(tmp_path / "without", data, recipe).run()
+        assert trainer_of(tmp_path / "without", data, recipe).run()
     assert differences(newest_state(tmp_path / "with"), newest_state(tmp_path / "without")) == []
     assert metrics(tmp_path / "with") == metrics(tmp_path / "without")
     before = torch.random.get_rng_state()
@@ -231,7 +225,7 @@ def test_the_table(tmp_path: Path) -> None:
 
 def test_a_checkpoint_is_as_large_as_announced(data: Path, tmp_path: Path) -> None:
     announced = _fly(RECIPE).checkpoint
-    assert _trainer(tmp_path / "run", data).run()
+    assert trainer_of(tmp_path / "run", data).run()
     newest = max((tmp_path / "run" / "checkpoints").iterdir())
     size = sum(path.stat().st_size for path in newest.rglob("*") if path.is_file())
     assert announced < size < announced * 1.2 + 30_000  # names and settings come on top
@@ -273,9 +267,9 @@ def test_a_run_goes_on_when_memory_runs_out(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     taken = _spy(monkeypatch)
-    assert _trainer(tmp_path / "whole", data).run()
+    assert trainer_of(tmp_path / "whole", data).run()
     expected, taken[:] = taken[:], []
-    assert _weak(_trainer(tmp_path / "weak", data)).run()
+    assert _weak(trainer_of(tmp_path / "weak", data)).run()
     assert taken == expected
     assert "out of memory: 8 images at once were too many; going on with 4" in capsys.readouterr().out
     alerts = [line for line in metrics(tmp_path / "weak") if "alert" in line]
@@ -286,13 +280,13 @@ def test_a_run_goes_on_when_memory_runs_out(
 
 
 def test_a_resumed_run_keeps_to_the_pieces(data: Path, tmp_path: Path) -> None:
-    assert _weak(_trainer(tmp_path / "run", data, replace(RECIPE, lr_end=RECIPE.lr))).run()
+    assert _weak(trainer_of(tmp_path / "run", data, replace(RECIPE, lr_end=RECIPE.lr))).run()
     longer = replace(RECIPE, lr_end=RECIPE.lr, kimg=0.08)
-    assert _trainer(tmp_path / "run", data, longer).pieces == {0: 4}
-    assert _trainer(tmp_path / "run", data, replace(longer, micro_batch=3)).pieces == {0: 3}
+    assert trainer_of(tmp_path / "run", data, longer).pieces == {0: 4}
+    assert trainer_of(tmp_path / "run", data, replace(longer, micro_batch=3)).pieces == {0: 3}
 
 
 def test_nothing_can_be_cut_finer_than_one(data: Path, tmp_path: Path) -> None:
-    trainer = _weak(_trainer(tmp_path / "run", data, replace(RECIPE, micro_batch=1)))
+    trainer = _weak(trainer_of(tmp_path / "run", data, replace(RECIPE, micro_batch=1)))
     with pytest.raises(TrainingError, match=r"memory ran out at 24 images with 1 images at once"):
         trainer.run()

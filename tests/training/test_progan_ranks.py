@@ -3,10 +3,8 @@
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from safetensors.torch import load_file, save_file
 from torch import Tensor
+from two_ranks import on_two_ranks
 
 from models.progan import ProGANDiscriminator
 from training.collective import average_gradients, use_global_batch
@@ -28,22 +26,17 @@ def _gradients(part: slice, global_batch: bool = True) -> dict[str, Tensor]:
     return {name: p.grad for name, p in discriminator.named_parameters() if p.grad is not None}
 
 
-def _rank(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
-    part = slice(rank * 4, rank * 4 + 4)
-    for name, global_batch in (("global", True), ("local", False)):
-        save_file(_gradients(part, global_batch), folder / f"{name}-{rank}.safetensors")
-    dist.destroy_process_group()
+def _both(part: slice) -> dict[str, Tensor]:
+    """These, and with groups within the rank."""
+    local = {f"local.{name}": gradient for name, gradient in _gradients(part, global_batch=False).items()}
+    return _gradients(part) | local
 
 
 def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
-    mp.spawn(_rank, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
     one = _gradients(slice(0, 8))
-    found = {path.stem: load_file(path) for path in tmp_path.glob("*.safetensors")}
-    for rank in (0, 1):
-        assert found[f"global-{rank}"].keys() == one.keys()
+    ranks = on_two_ranks(_both, tmp_path)
+    for found in ranks:
+        assert len(found) == 2 * len(one)
         for name, value in one.items():
-            torch.testing.assert_close(found[f"global-{rank}"][name], value, rtol=1e-4, atol=1e-5)
-    local = found["local-0"]["conv.weight"]  # with groups within each rank
-    assert not torch.allclose(local, one["conv.weight"], rtol=1e-2, atol=1e-3)
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(ranks[0]["local.conv.weight"], one["conv.weight"], rtol=1e-2, atol=1e-3)

@@ -4,12 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy import differences, metrics, newest_state, shapes
+from toy import differences, metrics, newest_state, shapes, trainer_of
 
 from tests.prepared import write_dataset
-from training import run
 from training.recipes.progan import ProGANRecipe
-from training.trainer import Trainer
 
 # 4x4 to 24 images, 8x8 fades in to 56, and is held; batches of 8 in pieces of 4, where 5 are allowed.
 RECIPE = ProGANRecipe(
@@ -33,16 +31,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("resume") / "data", shapes(10, 8))
 
 
-def _trainer(folder: Path, data: Path, recipe: ProGANRecipe = RECIPE) -> Trainer:
-    fresh = not (folder / "run.json").exists()
-    record = run.begin(folder, "progan", recipe, data) if fresh else run.read(folder)
-    return run.set_up(folder, replace(record, recipe=recipe), data)
-
-
 @pytest.fixture(scope="module")
 def whole(data: Path) -> Path:
     folder = data.parent / "whole"
-    assert _trainer(folder, data).run()
+    assert trainer_of(folder, data, RECIPE, "progan").run()
     return folder
 
 
@@ -51,12 +43,12 @@ def test_going_on_anywhere_in_the_growth(
     whole: Path, data: Path, tmp_path: Path, rounds: int, phase: int, ahead: list[int]
 ) -> None:
     folder = tmp_path / "run"
-    first = _trainer(folder, data)
+    first = trainer_of(folder, data, RECIPE, "progan")
     for _ in range(rounds):
         first.round()
     assert first.clock.phase == phase
     first.save()
-    second = _trainer(folder, data)
+    second = trainer_of(folder, data, RECIPE, "progan")
     assert second.pieces == dict.fromkeys(ahead, 5)
     assert second.run()
     assert differences(newest_state(folder), newest_state(whole)) == []
@@ -65,5 +57,5 @@ def test_going_on_anywhere_in_the_growth(
 
 def test_pieces_matter(whole: Path, data: Path, tmp_path: Path) -> None:
     """Had the pieces not been kept, the tests above would have seen it."""
-    assert _trainer(tmp_path / "run", data, replace(RECIPE, micro_batch=0)).run()
+    assert trainer_of(tmp_path / "run", data, replace(RECIPE, micro_batch=0), "progan").run()
     assert differences(newest_state(tmp_path / "run"), newest_state(whole))

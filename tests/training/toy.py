@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from training import run
 from training.recipes.msg_gan import MSGRecipe
+from training.recipes.recipe import Recipe
+from training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 RECIPE = MSGRecipe(
@@ -67,6 +71,13 @@ def metrics(run: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     hourly = {"img_per_s", "memory_gb"}
     return [{key: value for key, value in line.items() if key not in hourly} for line in lines]
+
+
+def trainer_of(folder: Path, data: Path, recipe: Recipe = RECIPE, name: str = "msg-gan") -> Trainer:
+    """A run in this process, from its newest checkpoint on, as train.py sets it up."""
+    fresh = not (folder / "run.json").exists()
+    record = run.begin(folder, name, recipe, data) if fresh else run.read(folder)
+    return run.set_up(folder, replace(record, recipe=recipe), data)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """LAPGAN (Denton et al. 2015, arXiv 1506.05751); networks in `models/lapgan.py`, players in `training/lapgan.py`.
 
 `lapgan` is the paper's training for CIFAR-10 at any size: SGD at 0.02, divided by 1.0004 per epoch, with a momentum
-that grows from 0.5 by 0.0008 per epoch to 0.8, batch 128. `--style lsun --base 4 --lr 0.01` takes the larger networks.
+that grows from 0.5 by 0.0008 per epoch to 0.8, batch 128. It halves and doubles images as the authors' code does, which
+gave the paper's pictures: what is left to the bands depends on it. `--style lsun --base 4 --lr 0.01` takes the larger
+networks, and `--margin 0.3` lets the side of a level that is ahead wait, as the code for LSUN can.
 
 Levels may be trained by processes of their own, each with `--levels` and a `--kimg` of its own, and joined by
 `python -m training.lapgan_join`; the weights are those of a run that trains all.
@@ -10,6 +12,7 @@ Deviations:
 - An epoch is 50,000 images (CIFAR-10's), whatever the data, so that schedules are functions of the images shown.
 - What is sampled and shipped is the moving average of the weights.
 - `lapgan-cpu` uses Adam: after 6,000 steps of the 8x8 level it paints cats of many colours, SGD one grey mean.
+  It keeps to the binomial filter, by which the data set's levels are made: no level is shifted against another.
 """
 
 import math
@@ -20,9 +23,12 @@ from typing import Literal
 import torch
 from torch import nn
 
-from models.lapgan import LAPGANGenerator, Style, discriminators, level_sides
+from models.discriminator import Discriminator
+from models.lapgan import LAPGANGenerator, Level, discriminators, level_sides
+from models.lapgan_networks import Style
+from models.pyramid import PYRAMIDS, PyramidName
 from training.game import Clock, Game, Player, Schedule
-from training.lapgan import DiscriminateLevel, GenerateLevel
+from training.lapgan import DiscriminateLevel, GenerateLevel, MarginRule, Rule
 from training.recipes.recipe import DataFormat, Recipe
 
 EPOCH = 50_000  # images
@@ -36,6 +42,7 @@ class LAPGANRecipe(Recipe):
     widths: tuple[int, ...] = ()  # units or channels of the generators, one per level; empty for the paper's
     style: Style = "cifar"  # networks of the levels from 16x16
     coarsest_noise: int = 100  # length of the coarsest level's noise
+    pyramid: PyramidName = "binomial5"  # how images are halved and doubled
     conditional: bool = False  # paint and judge by the data's labels
     levels: tuple[int, ...] = ()  # sides of the levels to train; empty for all
     optimizer: Literal["sgd", "adam"] = "sgd"
@@ -44,6 +51,9 @@ class LAPGANRecipe(Recipe):
     momentum: float = 0.5  # of SGD, or the decay of Adam's first moment
     momentum_rise: float = 0.0008  # of SGD's momentum per epoch
     momentum_end: float = 0.8  # the largest SGD's momentum becomes
+    margin: float = (
+        0.0  # of errors, by which a side of a level is ahead that waits (0.3 for LSUN); 0 for none
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,6 +65,8 @@ class LAPGANRecipe(Recipe):
             )
         if self.batch % 2:
             raise ValueError(f"batch must be even, half reals and half fakes, not {self.batch}")
+        if self.margin < 0:
+            raise ValueError(f"margin must not be negative, not {self.margin}")
 
     def build(self, data: DataFormat) -> Game:
         """Build the game: all networks, and the players of the levels to train."""
@@ -68,14 +80,23 @@ class LAPGANRecipe(Recipe):
             self.coarsest_noise,
             data.channels,
             data.class_names if self.conditional else (),
+            self.pyramid,
+            data.frame,
         )
         players: list[Player] = []
-        for level, discriminator in zip(generator.pyramid(), discriminators(generator), strict=True):
+        for level, discriminator in zip(generator.cascade(), discriminators(generator), strict=True):
             if not self.levels or level.side in self.levels:
-                side = level.side
-                d = DiscriminateLevel(f"d{side}", discriminator, *self._steps(discriminator), level)
-                players += [d, GenerateLevel(f"g{side}", level, *self._steps(level), discriminator)]
+                players += self._pair(level, discriminator)
         return Game(tuple(players), generator)
+
+    def _pair(self, level: Level, discriminator: Discriminator) -> tuple[Player, Player]:
+        """The two sides of a level, the discriminator first."""
+        shared = PYRAMIDS[self.pyramid], MarginRule(self.margin) if self.margin else Rule()
+        d, g = f"d{level.side}", f"g{level.side}"
+        return (
+            DiscriminateLevel(d, discriminator, *self._steps(discriminator), *shared, level),
+            GenerateLevel(g, level, *self._steps(level), *shared, discriminator),
+        )
 
     def _steps(self, network: nn.Module) -> tuple[torch.optim.Optimizer, Schedule, Schedule | None]:
         """The network's optimiser, its step size, and its momentum where that changes."""
@@ -98,7 +119,14 @@ def _momentum(clock: Clock, start: float, rise: float, end: float) -> float:
 
 def lapgan() -> LAPGANRecipe:
     """The paper's CIFAR-10 training, at 64x64."""
-    return LAPGANRecipe(resolution=64, kimg=10_000, batch=128, snapshot_every=50, checkpoint_every=50)
+    return LAPGANRecipe(
+        resolution=64,
+        kimg=10_000,
+        batch=128,
+        snapshot_every=50,
+        checkpoint_every=50,
+        pyramid="bilinear",
+    )
 
 
 def lapgan_cpu() -> LAPGANRecipe:
