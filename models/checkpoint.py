@@ -8,8 +8,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from models.atomic import write_bytes, write_text
+from models.dcgan import DCGANGenerator
 from models.generator import Generator
 from models.lapgan import LAPGANGenerator
+from models.mlp import MLPGenerator
 from models.modern import ModernGenerator
 from models.msg_gan import MSGGenerator
 from models.progan import ProGANGenerator
@@ -22,6 +24,8 @@ ARCHITECTURES: dict[str, type[Generator]] = {
     "sagan": SAGANGenerator,
     "lapgan": LAPGANGenerator,
     "modern": ModernGenerator,
+    "dcgan": DCGANGenerator,
+    "mlp": MLPGenerator,
 }
 
 

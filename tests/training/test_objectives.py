@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable
 
 import pytest
+import scipy.special
 import torch
 from torch import Tensor
 
 from training.objectives import OBJECTIVES
+from training.objectives.logistic import non_saturating_d
 
 REAL = [0.3, -0.8, 2.0, 0.1]
 FAKE = [0.5, -1.5, 0.2, -0.6]
@@ -48,6 +50,84 @@ def _non_saturating_d(real: list[float], fake: list[float]) -> Numbers:
     return value, [-_sigmoid(-r) / N for r in real], [_sigmoid(f) / N for f in fake]
 
 
+def _least_squares(logits: list[float], target: float) -> tuple[float, list[float]]:
+    """mean (x - target)^2 / 2, and its gradient."""
+    return sum((x - target) ** 2 for x in logits) / (2 * N), [(x - target) / N for x in logits]
+
+
+def _least_squares_d(real: list[float], fake: list[float], a: float, b: float) -> Numbers:
+    (of_real, by_real), (of_fake, by_fake) = _least_squares(real, b), _least_squares(fake, a)
+    return of_real + of_fake, by_real, by_fake
+
+
+def _least_squares_g(fake: list[float], c: float) -> Numbers:
+    value, by_fake = _least_squares(fake, c)
+    return value, [0.0] * N, by_fake
+
+
+def _log1p_exp(x: float) -> float:
+    return math.log(1 + math.exp(x))
+
+
+def _lambert(x: float) -> float:
+    return float(scipy.special.lambertw(x).real)
+
+
+# Per divergence: g_f(v), its derivative, f*(g_f(v)), its derivative.
+Function = Callable[[float], float]
+F_GAN: dict[str, tuple[Function, Function, Function, Function]] = {
+    "total-variation": (
+        lambda v: math.tanh(v) / 2,
+        lambda v: (1 - math.tanh(v) ** 2) / 2,
+        lambda v: math.tanh(v) / 2,
+        lambda v: (1 - math.tanh(v) ** 2) / 2,
+    ),
+    "kl": (lambda v: v, lambda _: 1, lambda v: math.exp(v - 1), lambda v: math.exp(v - 1)),
+    "reverse-kl": (lambda v: -math.exp(-v), lambda v: math.exp(-v), lambda v: v - 1, lambda _: 1),
+    "pearson": (lambda v: v, lambda _: 1, lambda v: v * v / 4 + v, lambda v: v / 2 + 1),
+    "neyman": (
+        lambda v: 1 - math.exp(-v),
+        lambda v: math.exp(-v),
+        lambda v: 2 - 2 * math.sqrt(1 - (1 - math.exp(-v))),
+        lambda v: math.exp(-v / 2),
+    ),
+    "hellinger": (
+        lambda v: 1 - math.exp(-v),
+        lambda v: math.exp(-v),
+        lambda v: (1 - math.exp(-v)) / (1 - (1 - math.exp(-v))),
+        lambda v: math.exp(v),
+    ),
+    "jeffrey": (
+        lambda v: v,
+        lambda _: 1,
+        lambda v: _lambert(math.exp(1 - v)) + 1 / _lambert(math.exp(1 - v)) + v - 2,
+        lambda v: 1 / _lambert(math.exp(1 - v)),
+    ),
+    "jensen-shannon": (
+        lambda v: math.log(2) - _log1p_exp(-v),
+        lambda v: _sigmoid(-v),
+        lambda v: -math.log(2 - 2 * _sigmoid(v)),
+        _sigmoid,
+    ),
+    "gan": (
+        lambda v: -_log1p_exp(-v),
+        lambda v: _sigmoid(-v),
+        lambda v: -math.log(1 - _sigmoid(v)),
+        _sigmoid,
+    ),
+}
+
+
+def _f_gan(name: str) -> dict[tuple[str, str], Numbers]:
+    g, slope, conjugate, conjugate_slope = F_GAN[name]
+    value = sum(map(conjugate, FAKE)) / N - sum(map(g, REAL)) / N
+    d = (value, [-slope(v) / N for v in REAL], [conjugate_slope(v) / N for v in FAKE])
+    return {
+        (f"f-{name}", "d"): d,
+        (f"f-{name}", "g"): (-sum(map(g, FAKE)) / N, [0.0] * N, [-slope(v) / N for v in FAKE]),
+    }
+
+
 def _hinge(real: list[float], fake: list[float]) -> Numbers:
     """mean relu(1 - r) + mean relu(1 + f)."""
     value = sum(max(0.0, 1 - r) for r in real) / N + sum(max(0.0, 1 + f) for f in fake) / N
@@ -66,6 +146,16 @@ EXPECTED: dict[tuple[str, str], Numbers] = {
     ("ra-hinge", "g"): _swapped(_ra_hinge),
     ("rp-gan", "d"): _rp_gan(REAL, FAKE),
     ("rp-gan", "g"): _swapped(_rp_gan),
+    ("least-squares", "d"): _least_squares_d(REAL, FAKE, a=0, b=1),
+    ("least-squares", "g"): _least_squares_g(FAKE, c=1),
+    ("least-squares-pearson", "d"): _least_squares_d(REAL, FAKE, a=-1, b=1),
+    ("least-squares-pearson", "g"): _least_squares_g(FAKE, c=0),
+    ("minimax", "d"): _non_saturating_d(REAL, FAKE),
+    ("minimax", "g"): (
+        -sum(_log1p_exp(f) for f in FAKE) / N,
+        [0.0] * N,
+        [-_sigmoid(f) / N for f in FAKE],
+    ),
     ("non-saturating", "d"): _non_saturating_d(REAL, FAKE),
     ("non-saturating", "g"): (
         sum(math.log(1 + math.exp(-f)) for f in FAKE) / N,
@@ -74,7 +164,7 @@ EXPECTED: dict[tuple[str, str], Numbers] = {
     ),
     ("wgan", "d"): (F - R, [-1 / N] * N, [1 / N] * N),
     ("wgan", "g"): (-F, [0.0] * N, [-1 / N] * N),
-}
+} | {key: numbers for name in F_GAN for key, numbers in _f_gan(name).items()}
 SIDES = pytest.mark.parametrize(("name", "side"), EXPECTED)
 
 
@@ -126,7 +216,10 @@ def test_real_and_fake_are_not_exchangeable(name: str, side: str) -> None:
     assert abs(_loss(name, side, real, fake) - _loss(name, side, fake, real)) > 0.1
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+PULLING = [name for name in OBJECTIVES if not name.startswith("least-squares")]  # not to a target
+
+
+@pytest.mark.parametrize("name", PULLING)
 def test_the_sides_pull_the_fakes_opposite_ways(name: str) -> None:
     for side, sign in (("d", 1), ("g", -1)):
         fake = torch.tensor(FAKE, requires_grad=True)
@@ -147,3 +240,15 @@ def test_large_logits_overflow_nothing(name: str) -> None:
     far = torch.full((4,), 1e4)
     assert _loss(name, "d", -far, far).item() == pytest.approx(2e4 if name == "rp-gan" else 2 * (1 + 2e4))
     assert _loss(name, "d", far, -far).item() == 0
+
+
+@pytest.mark.parametrize("target", [0.9, 0.75])
+def test_smoothed_labels_give_reals_the_target(target: float) -> None:
+    best = torch.tensor([math.log(target / (1 - target))], dtype=torch.float64, requires_grad=True)
+    fake = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    loss = non_saturating_d(best, fake, target)
+    entropy = -target * math.log(target) - (1 - target) * math.log(1 - target)
+    assert loss.item() == pytest.approx(entropy + math.log(2))
+    by_real, by_fake = torch.autograd.grad(loss, (best, fake))
+    assert by_real.item() == pytest.approx(0, abs=1e-12)
+    assert by_fake.item() == pytest.approx(0.5)  # one-sided: the fakes' target stays 0

@@ -5,10 +5,11 @@ Relativistic objectives need both logits on both sides, so all take both. The ot
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
-from training.objectives import hinge, logistic, relativistic, wasserstein
+from training.objectives import f_divergence, hinge, least_squares, logistic, relativistic, wasserstein
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -23,10 +24,27 @@ class Objective:
     relative: bool = False  # whether g looks at the reals' logits
 
 
-OBJECTIVES = {
+OBJECTIVES: dict[str, Objective] = {
     "hinge": Objective(hinge.hinge_d, hinge.hinge_g, absolute=True),
+    "least-squares": Objective(
+        partial(least_squares.least_squares_d, a=0.0, b=1.0), partial(least_squares.least_squares_g, c=1.0)
+    ),
+    "least-squares-pearson": Objective(
+        partial(least_squares.least_squares_d, a=-1.0, b=1.0),
+        partial(least_squares.least_squares_g, c=0.0),
+        absolute=True,
+    ),
+    "minimax": Objective(logistic.non_saturating_d, logistic.minimax_g, absolute=True),
     "non-saturating": Objective(logistic.non_saturating_d, logistic.non_saturating_g, absolute=True),
     "ra-hinge": Objective(relativistic.ra_hinge_d, relativistic.ra_hinge_g, relative=True),
     "rp-gan": Objective(relativistic.rp_gan_d, relativistic.rp_gan_g, relative=True),
     "wgan": Objective(wasserstein.wgan_d, wasserstein.wgan_g),
+}
+OBJECTIVES |= {
+    f"f-{name}": Objective(
+        partial(f_divergence.f_gan_d, divergence=name),
+        partial(f_divergence.f_gan_g, divergence=name),
+        absolute=name != "kl",  # whose optimal score is 1 where reals are as likely as fakes, the others' 0
+    )
+    for name in f_divergence.DIVERGENCES
 }

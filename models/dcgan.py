@@ -1,0 +1,199 @@
+"""DCGAN: Unsupervised Representation Learning with Deep Convolutional GANs (Radford et al. 2016, arXiv 1511.06434).
+
+Strided convolutions alone, batch norm in both networks. Other norms make the networks of other papers: SELU without
+norm ("Self-Normalizing Neural Networks", Klambauer et al. 2017, arXiv 1706.02515), as the cat experiment of
+A. Jolicoeur-Martineau has it at 128x128; layer norm, or none, for the critic of WGAN-GP (arXiv 1704.00028).
+
+Deviations:
+- As in the authors' and the cat experiment's code, kernels are 4x4, not 5x5, so that every pixel is painted by as many
+  taps, and noise is N(0, I), not uniform. As in the latter no layer has a bias, unless there is no norm.
+- Batch norm's scales begin at 1, and its statistics for painting are measured (see `normalization.py`).
+- Other sizes than 64x64 keep 1024 channels at 4x4, halved per level.
+- The paper's generator yields one picture; ours shows its coarser features too (see `preview.py`).
+- The transposed convolution on the noise, and the last convolution, are written as dense layers (the same functions).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from models.discriminator import Discriminator, Verdict
+from models.frame import SQUARE, checked
+from models.generator import Generator
+from models.layers import LEAK
+from models.normalization import BatchNorm, measure_statistics
+from models.preview import Preview, fit_previews
+
+Norm = Literal["batch", "layer", "none", "selu"]
+
+
+def paper_widths(resolution: int) -> tuple[int, ...]:
+    """Channels at 4x4, 8x8, ..., resolution / 2: 1024, halved per level."""
+    return tuple(1024 >> level for level in range(_levels(resolution)))
+
+
+def _levels(resolution: int) -> int:
+    """How many sizes of features there are: those from 4x4 to half the resolution."""
+    if resolution not in {8, 16, 32, 64, 128, 256, 512, 1024}:
+        raise ValueError(f"resolution must be a power of two from 8 to 1024, not {resolution}")
+    return resolution.bit_length() - 3
+
+
+def _check(resolution: int, widths: Sequence[int]) -> None:
+    levels = _levels(resolution)
+    if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
+        raise ValueError(
+            f"widths must be {levels} numbers from 1 to 4096, one per side from 4 to {resolution // 2}; "
+            f"got {list(widths)}"
+        )
+
+
+def _up(c_in: int, c_out: int, bias: bool) -> nn.ConvTranspose2d:
+    """Double the size: (N, c_in, H, W) -> (N, c_out, 2H, 2W)."""
+    return nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
+
+
+def _down(c_in: int, c_out: int, bias: bool) -> nn.Conv2d:
+    """Halve the size: (N, c_in, 2H, 2W) -> (N, c_out, H, W)."""
+    return nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
+
+
+class _BatchNorm(nn.Module):
+    """Batch norm without classes. (N, C, H, W) -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = BatchNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.norm(x, x.new_ones(len(x), 1)))
+
+
+def _follow(norm: Norm, channels: int, activation: nn.Module) -> nn.Module:
+    """What follows a convolution: its norm, over C, H, W for `layer`, and the activation."""
+    following: dict[Norm, Callable[[], nn.Module]] = {
+        "batch": lambda: nn.Sequential(_BatchNorm(channels), activation),
+        "layer": lambda: nn.Sequential(nn.GroupNorm(1, channels), activation),
+        "none": lambda: activation,
+        "selu": nn.SELU,
+    }
+    return following[norm]()
+
+
+@torch.no_grad()
+def draw_weights(network: nn.Module, deviation: float | None = 0.02) -> None:
+    """Draw the weights of a network's convolutions and dense layers from N(0, deviation^2); biases are 0.
+
+    None is LeCun's deviation, under which SELU keeps unit variance: 1 over the root of the inputs that an output sees.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            seen = layer.weight[0].numel()
+            if isinstance(
+                layer, nn.ConvTranspose2d
+            ):  # at stride 2 a pixel sees a quarter of the kernel's taps
+                seen = layer.weight[:, 0].numel() // 4
+            nn.init.normal_(layer.weight, std=seen**-0.5 if deviation is None else deviation)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class DCGANGenerator(Generator):
+    """Generator of DCGAN: z ~ N(0, I) -> one image, in [-1, 1] by tanh; coarser ones to look at."""
+
+    def __init__(
+        self,
+        resolution: int = 64,  # shorter side of the image, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, ..., resolution / 2; None for the paper's
+        latent_size: int = 100,  # length of z
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        norm: Norm = "batch",  # what normalises the features
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check(resolution, self.widths)
+        self.resolutions = tuple(4 << level for level in range(len(self.widths) + 1))
+        self.latent_size, self.image_channels = latent_size, image_channels
+        self.norm, self.frame = norm, checked(frame)
+        first, last = self.widths[0], self.widths[-1]
+        bias = norm == "none"
+        self.dense = nn.Linear(latent_size, first * math.prod(self.frame), bias)
+        self.root = _follow(norm, first, nn.ReLU())
+        self.blocks = nn.ModuleList(
+            nn.Sequential(_up(a, b, bias), _follow(norm, b, nn.ReLU()))
+            for a, b in zip(self.widths, self.widths[1:], strict=False)
+        )
+        self.to_rgb = _up(last, image_channels, bias)
+        self.previews = nn.ModuleList(Preview(width, image_channels) for width in self.widths)
+        draw_weights(self)
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """N(0, I): (count, latent_size)."""
+        return torch.randn(count, self.latent_size, generator=rng)
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield images (N, image_channels, H, W) at 4, 8, ..., resolution. Truncation makes the noise smaller."""
+        for preview, x in zip(self.previews, self._features(z * truncation), strict=True):
+            yield preview(x)
+        yield torch.tanh(self.to_rgb(x))
+
+    def _features(self, z: Tensor) -> Iterator[Tensor]:
+        """The features (N, C, H, W) at 4, 8, ..., resolution / 2."""
+        yield (x := self.root(self.dense(z).view(z.shape[0], -1, *self.frame)))
+        for block in self.blocks:
+            yield (x := block(x))
+
+    @torch.no_grad()
+    def find_center(self) -> None:
+        """Measure batch norm's statistics and the coarse pictures' layers, from 256 fixed draws, in evaluation mode."""
+        rng = torch.Generator().manual_seed(0)
+        batches = [self.prior(64, rng).to(self.dense.weight.device) for _ in range(4)]
+        measure_statistics(self, batches)
+        passes = ((x, torch.tanh(self.to_rgb(x[-1]))) for x in map(list, map(self._features, batches)))
+        fit_previews([cast(Preview, preview) for preview in self.previews], passes)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "resolution": self.resolutions[-1],
+            "widths": list(self.widths),
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+            "norm": self.norm,
+            "frame": list(self.frame),
+        }
+
+
+class DCGANDiscriminator(Discriminator):
+    """Discriminator of DCGAN: one image -> score. The first convolution has no norm."""
+
+    def __init__(
+        self,
+        resolution: int = 64,  # shorter side of the image, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, ..., resolution / 2; None for the paper's
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        norm: Norm = "batch",  # what normalises the features
+        frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check(resolution, widths)
+        self.resolutions = (resolution,)
+        bias, finest = norm == "none", widths[-1]
+        unnormalized: Norm = "selu" if norm == "selu" else "none"
+        self.from_rgb = _down(image_channels, finest, bias)
+        self.root = _follow(unnormalized, finest, nn.LeakyReLU(LEAK))
+        self.blocks = nn.Sequential()  # fine to coarse
+        for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True):
+            self.blocks.append(nn.Sequential(_down(a, b, bias), _follow(norm, b, nn.LeakyReLU(LEAK))))
+        self.score = nn.Linear(widths[0] * math.prod(checked(frame)), 1, bias)
+        draw_weights(self)
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
+        """Judge the images [(N, C, H, W)]: score (N,)."""
+        x = self.blocks(self.root(self.from_rgb(images[-1])))
+        return Verdict(self.score(x.flatten(1)).flatten())

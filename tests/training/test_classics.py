@@ -1,0 +1,249 @@
+"""GAN, DCGAN, LSGAN, WGAN, WGAN-GP and f-GAN: what the recipes say, how often each side moves, and real runs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from toy import differences, newest_state, shapes, trainer_of
+
+from models.checkpoint import load_generator
+from models.dcgan import DCGANGenerator
+from models.normalization import BatchNorm
+from models.sampler import Sampler
+from tests.prepared import write_dataset
+from train import parse
+from training.adversarial import Discriminate, Generate
+from training.collective import standardize_globally, use_global_batch
+from training.draws import Draws
+from training.game import Batch, Clock, Game
+from training.growth import Stage
+from training.objectives import OBJECTIVES
+from training.objectives.f_divergence import DIVERGENCES
+from training.recipes import RECIPES
+from training.recipes.convolutional import ConvolutionalRecipe, early
+from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan, selu_dcgan, selu_dcgan_equal
+from training.recipes.f_gan import f_gan, f_gan_cpu
+from training.recipes.gan import GANRecipe, gan
+from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.wgan import wgan, wgan_cpu, wgan_gp
+
+START = Clock(0, 1000, 0)
+CONVOLUTIONAL = (
+    *("dcgan", "dcgan-cpu", "selu-dcgan", "selu-dcgan-equal", "selu-dcgan-cpu", "lsgan", "lsgan-cpu"),
+    *("wgan", "wgan-cpu", "wgan-gp", "wgan-gp-cpu", "f-gan", "f-gan-cpu"),
+)
+
+
+def _small(recipe: Recipe) -> Recipe:
+    """The same recipe at 16x16."""
+    if isinstance(recipe, ConvolutionalRecipe):
+        return replace(recipe, resolution=16, widths=(8, 6), latent_size=12, precision="fp32", batch=8)
+    assert isinstance(recipe, GANRecipe)
+    return replace(recipe, resolution=16, hidden=20, units=10, latent_size=12, batch=8)
+
+
+def _game(recipe: Recipe) -> tuple[Game, Discriminate, Generate]:
+    torch.manual_seed(0)
+    game = _small(recipe).build(DataFormat(3))
+    d, g = game.players
+    assert isinstance(d, Discriminate)
+    assert isinstance(g, Generate)
+    return game, d, g
+
+
+def _batch(size: int = 16) -> Batch:
+    reals = shapes(8, size).float() / 127.5 - 1
+    return Batch(reals, None, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(size, 8))
+
+
+def _scores(d: Discriminate) -> tuple[Tensor, Tensor]:
+    batch = _batch()
+    with torch.no_grad():
+        fakes = d.generator(batch.draws.draw("latents", d.generator.prior))
+        return d.network([batch.reals]).score, d.network(fakes[-1:]).score
+
+
+@pytest.mark.parametrize("name", [*CONVOLUTIONAL, "gan"])
+def test_every_recipe_is_there_and_plays(name: str) -> None:
+    game, *_ = _game(RECIPES[name]())
+    for player in game.players:
+        for other in game.players:
+            other.network.requires_grad_(other is player)
+        player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+        for parameter in player.network.parameters():
+            assert parameter.grad is not None
+            assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "batch", "kind", "betas", "lr_d", "lr_g"),
+    [
+        (dcgan(), 128, "Adam", (0.5, 0.999), 2e-4, 2e-4),
+        (selu_dcgan(), 64, "Adam", (0.5, 0.999), 5e-5, 2e-4),
+        (selu_dcgan_equal(), 64, "Adam", (0.5, 0.999), 2e-4, 2e-4),
+        (lsgan(), 64, "Adam", (0.5, 0.999), 1e-4, 1e-4),
+        (wgan(), 64, "RMSprop", None, 5e-5, 5e-5),
+        (wgan_gp(), 64, "Adam", (0.0, 0.9), 1e-4, 1e-4),
+        (f_gan(), 64, "Adam", (0.5, 0.999), 1e-4, 1e-4),
+        (gan(), 100, "SGD", None, 0.1, 0.1),
+    ],
+)
+def test_the_papers_settings(
+    recipe: Recipe, batch: int, kind: str, betas: tuple[float, float] | None, lr_d: float, lr_g: float
+) -> None:
+    assert recipe.batch == batch
+    players = _game(recipe)[0].players
+    for player, rate in zip(players, (lr_d, lr_g), strict=True):
+        assert type(player.optimizer).__name__ == kind
+        assert player.optimizer.param_groups[0].get("betas") == betas
+        assert player.learning_rate(START) == pytest.approx(rate)
+
+
+def test_the_first_gans_step_size_falls_with_its_steps() -> None:
+    rate = gan().build(DataFormat(1)).players[0].learning_rate
+    assert rate(Clock(100 * 1000, 10**9, 0)) == pytest.approx(0.1 / 1.000004**1000)
+    assert rate(Clock(10**9, 10**9, 0)) == 1e-6
+
+
+@pytest.mark.parametrize(
+    ("recipe", "objective"),
+    [(dcgan(), "non-saturating"), (lsgan(), "least-squares"), (wgan(), "wgan"), (f_gan(), "f-hellinger")],
+)
+def test_both_sides_play_the_objective(recipe: Recipe, objective: str) -> None:
+    _, d, g = _game(recipe)
+    real, fake = _scores(d)
+    torch.testing.assert_close(d.play(_batch(), START).loss, OBJECTIVES[objective].d(real, fake))
+    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_the_divergence_and_its_saturating_form_can_be_chosen(divergence: Any) -> None:
+    recipe = replace(f_gan(), divergence=divergence)
+    _, d, g = _game(recipe)
+    real, fake = _scores(d)
+    torch.testing.assert_close(d.play(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].d(real, fake))
+    _, _, saturating = _game(replace(recipe, saturating=True))
+    conjugate = DIVERGENCES[divergence].conjugate(fake).mean()
+    torch.testing.assert_close(saturating.play(_batch(), START).loss, -conjugate)
+    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].g(real, fake))
+
+
+@pytest.mark.parametrize("objective", ["non-saturating", "minimax"])
+def test_smoothed_labels_are_the_discriminators_alone(objective: Any) -> None:
+    _, d, g = _game(replace(dcgan(), objective=objective, real_target=0.9))
+    real, fake = _scores(d)
+    expected = OBJECTIVES[objective].d(real, fake) + 0.1 * real.mean()
+    torch.testing.assert_close(d.play(_batch(), START).loss, expected)
+    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
+
+
+def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> None:
+    game, d, _ = _game(replace(wgan(), lr_d=0.1))
+    weights = {name: value.detach().clone() for name, value in d.network.named_parameters()}
+    assert all(value.abs().max() <= 0.01 for value in weights.values())
+    assert any(value.abs().max() > 0.01 for value in game.generator.parameters())
+    d.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    d.optimizer.step()
+    moved = dict(d.network.named_parameters())
+    assert all(value.abs().max() <= 0.01 for value in moved.values())
+    assert any(not torch.equal(value, weights[name]) for name, value in moved.items())
+    assert any(value.eq(0.01).any() for value in moved.values())
+
+
+def test_the_gradient_penalty_is_the_critics() -> None:
+    _, d, _ = _game(wgan_gp())
+    move = d.play(_batch(), START)
+    real, fake = _scores(d)
+    expected = fake.mean() - real.mean() + 10 * move.scalars["penalty/gradient"]
+    torch.testing.assert_close(move.loss, expected)
+
+
+def test_the_critics_moves() -> None:
+    d, g = _game(wgan())[0].players
+    moves = [d.moves_in(Clock(0, 1000, round)) for round in (0, 24, 25, 26, 499, 500, 501, 1000)]
+    assert moves == [100, 100, 5, 5, 5, 100, 5, 100]
+    assert [g.moves_in(Clock(0, 1000, round)) for round in (0, 25)] == [1, 1]
+    assert (d.moves, wgan_cpu().moves_d_early) == (5, 10)
+    assert [early(Clock(0, 1000, round), more=0) for round in (0, 25)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (partial(replace, wgan(), clip=-0.1), "clip must not be negative, not -0.1"),
+        (partial(replace, wgan_gp(), gradient_penalty=-1.0), "gradient_penalty must not be negative"),
+        (partial(replace, wgan_gp(), norm_d="batch"), "set norm_d to layer, selu or none"),
+        (partial(replace, dcgan(), moves_d=0), "moves_d must be at least 1, not 0"),
+        (partial(replace, wgan(), moves_d_early=3), "moves_d_early must be at least moves_d, 5, not 3"),
+        (partial(replace, dcgan(), real_target=1.2), "real_target must be above 0 and at most 1"),
+        (partial(replace, lsgan(), real_target=0.9), "not with least-squares"),
+    ],
+)
+def test_bad_settings_are_refused(make: Callable[[], DCGANRecipe], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_adaptive_augmentation_needs_a_sign_that_means_something() -> None:
+    ada = {"augment": ("flip",), "ada_target": 0.6}
+    assert replace(f_gan(), divergence="pearson", **ada).build(DataFormat(3)).players[0].state is not None
+    with pytest.raises(ValueError, match="ada_target does not go with objective f-kl"):
+        replace(f_gan(), divergence="kl", widths=(4, 4, 4, 4), **ada).build(DataFormat(3))
+
+
+def test_batch_norm_sees_the_global_batch() -> None:
+    _, d, g = _game(dcgan())
+    for player in (d, g):
+        use_global_batch(player.network)
+        norms = [module for module in player.network.modules() if isinstance(module, BatchNorm)]
+        assert norms
+        assert all(norm.standardize is standardize_globally for norm in norms)
+
+
+@pytest.mark.parametrize("name", [*CONVOLUTIONAL, "gan"])
+def test_the_command_line_gives_the_recipe(name: str) -> None:
+    _, recipe = parse(["--recipe", name, "--data", "data", "--out", "run"])
+    assert recipe == RECIPES[name]()
+
+
+def test_the_divergence_is_an_option() -> None:
+    _, recipe = parse(["--recipe", "f-gan", "--data", "data", "--out", "run", "--divergence", "reverse-kl"])
+    assert recipe == replace(f_gan(), divergence="reverse-kl")
+
+
+RUNS: dict[str, Recipe] = {
+    "wgan-cpu": replace(wgan_cpu(), moves_d=2, moves_d_early=3),
+    "gan": gan(),
+    "f-gan-cpu": replace(f_gan_cpu(), divergence="pearson"),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("classics") / "data", shapes(20, 16))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_resumed_run_ends_in_the_same_bits_and_a_model(name: str, data: Path) -> None:
+    recipe = replace(
+        _small(RUNS[name]), kimg=0.144, log_every=0.016, snapshot_every=100, checkpoint_every=0.048
+    )
+    whole, run = data.parent / name, data.parent / f"{name}-resumed"
+    assert trainer_of(whole, data, recipe, name).run()
+    assert trainer_of(run, data, replace(recipe, kimg=0.072), name).run()
+    assert trainer_of(run, data, recipe, name).run()
+    assert differences(newest_state(run), newest_state(whole)) == []
+    saved = json.loads((max((whole / "checkpoints").glob("[0-9]*")) / "state.json").read_text())
+    d = recipe.build(DataFormat(3)).players[0]
+    assert saved["images"] == 8 * d.moves_in(START) * saved["round"] >= 144  # all of them early rounds
+    generator = load_generator(whole)
+    pictures = list(Sampler(generator).stream([0, 1]))
+    assert [picture.shape[-1] for picture in pictures] == list(generator.resolutions)
+    assert pictures[-1].float().std() > 0
+    assert isinstance(generator, DCGANGenerator) == (name != "gan")

@@ -1,0 +1,109 @@
+"""What the recipes that train DCGAN's networks share: all but the objective.
+
+Deviations from all of their papers: pictures are of a moving average of the weights, which none of them has.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from models.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
+from training.adversarial import Penalties, Steps, duel
+from training.game import Clock, Game
+from training.objectives import Objective
+from training.recipes.augmented import AugmentedRecipe
+from training.recipes.recipe import DataFormat
+from training.schedules import cosine
+from training.terms.clipping import clip_after_steps
+
+
+@dataclass(frozen=True)
+class ConvolutionalRecipe(AugmentedRecipe):
+    """DCGAN's networks under an objective, with the constraints of the Wasserstein GANs."""
+
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ..., half the resolution; empty for 1024, halved
+    latent_size: int = 100  # length of the latent vector
+    norm_g: Norm = "batch"  # of the generator's features
+    norm_d: Norm = "batch"  # of the discriminator's features
+    init: Literal["normal", "lecun"] = "normal"  # first weights: N(0, 0.02^2) or by the layer's size
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    betas: tuple[float, float] = (0.5, 0.999)  # Adam's
+    lr_g: float = 0.0002  # step size, generator
+    lr_d: float = 0.0002  # step size, discriminator
+    moves_d: int = 1  # the discriminator's moves per round
+    moves_d_early: int = 1  # the same in the first 25 rounds and in every 500th
+    clip: float = 0.0  # largest absolute value of the discriminator's weights; 0 for any
+    gradient_penalty: float = 0.0  # lambda of WGAN-GP; 0 for none
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("clip", "gradient_penalty"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        if self.moves_d < 1:
+            raise ValueError(f"moves_d must be at least 1, not {self.moves_d}")
+        if self.moves_d_early < self.moves_d:
+            raise ValueError(
+                f"moves_d_early must be at least moves_d, {self.moves_d}, not {self.moves_d_early}"
+            )
+        if self.gradient_penalty > 0 and self.norm_d == "batch":
+            raise ValueError(
+                "gradient_penalty is of each sample's own gradient, which batch norm mixes with the others': "
+                "set norm_d to layer, selu or none"
+            )
+
+    @abstractmethod
+    def losses(self) -> tuple[str, Objective]:
+        """The objective, and its name among `OBJECTIVES`."""
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        widths = self.widths or paper_widths(self.resolution)
+        generator = DCGANGenerator(
+            self.resolution, widths, self.latent_size, data.channels, self.norm_g, data.frame
+        )
+        discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, self.norm_d, data.frame)
+        if self.init == "lecun":
+            for network in (generator, discriminator):
+                draw_weights(network, deviation=None)
+        extra = partial(early, more=self.moves_d_early - self.moves_d)
+        steps_d = Steps(
+            self._optimizer(discriminator),
+            partial(cosine, start=self.lr_d, end=self.lr_d),
+            self.moves_d,
+            extra,
+        )
+        steps_g = Steps(self._optimizer(generator), partial(cosine, start=self.lr_g, end=self.lr_g))
+        if self.clip > 0:
+            clip_after_steps(steps_d.optimizer, self.clip)
+        name, objective = self.losses()
+        penalties = Penalties(gradient=self.gradient_penalty)
+        return duel(
+            discriminator, generator, steps_d, steps_g, objective, penalties, augment=self.augmentation(name)
+        )
+
+    def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        if self.optimizer == "rmsprop":
+            return torch.optim.RMSprop(network.parameters())
+        return torch.optim.Adam(network.parameters(), betas=self.betas, fused=True)
+
+
+def early(clock: Clock, more: int) -> int:
+    """The critic's moves beyond the ordinary ones: in the first 25 rounds and in every 500th (WGAN's code)."""
+    return more if clock.round < 25 or clock.round % 500 == 0 else 0
+
+
+# Of a recipe for two CPU cores.
+CPU: dict[str, Any] = {
+    "resolution": 64,
+    "kimg": 300,
+    "batch": 32,
+    "precision": "bf16",
+    "channels_last": True,
+    "ema_half_life": 6,
+    "widths": (256, 128, 64, 32),
+}

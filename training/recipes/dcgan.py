@@ -1,0 +1,90 @@
+"""DCGAN (Radford et al. 2016, arXiv 1511.06434), its form with SELU, and LSGAN; networks in `models/dcgan.py`.
+
+`dcgan` has the paper's settings: Adam 0.0002 with beta1 0.5, batch 128. `selu-dcgan` is the cat experiment of
+A. Jolicoeur-Martineau at 128x128: SELU without norm ("Self-Normalizing Neural Networks", arXiv 1706.02515), batch 64,
+step sizes 0.00005 for the discriminator and 0.0002 for the generator; `selu-dcgan-equal` has DCGAN's 0.0002 for both.
+`lsgan` is Least Squares GAN (Mao et al. 2017, arXiv 1611.04076) in the same experiment: 0.0001 for both, batch 64;
+`--objective least-squares-pearson` has its other constants.
+
+Deviations: LSGAN's networks are DCGAN's, not the paper's; see also `convolutional.py`.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+from training.objectives import OBJECTIVES, Objective
+from training.objectives.logistic import non_saturating_d
+from training.recipes.convolutional import CPU, ConvolutionalRecipe
+
+_SMOOTHED = ("non-saturating", "minimax")  # objectives that give reals a probability
+
+
+@dataclass(frozen=True)
+class DCGANRecipe(ConvolutionalRecipe):
+    """DCGAN's networks under one of the objectives."""
+
+    objective: Literal[
+        "non-saturating",
+        "minimax",
+        "least-squares",
+        "least-squares-pearson",
+        "hinge",
+        "wgan",
+        "rp-gan",
+        "ra-hinge",
+    ] = "non-saturating"
+    real_target: float = 1.0  # probability that the discriminator is to give reals; below 1 smooths labels
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.real_target <= 1:
+            raise ValueError(f"real_target must be above 0 and at most 1, not {self.real_target}")
+        if self.real_target < 1 and self.objective not in _SMOOTHED:
+            raise ValueError(
+                f"real_target goes with objective {' or '.join(_SMOOTHED)}, not with {self.objective}"
+            )
+
+    def losses(self) -> tuple[str, Objective]:
+        """The objective, its labels smoothed, and its name."""
+        objective = OBJECTIVES[self.objective]
+        if self.real_target < 1:
+            objective = replace(objective, d=partial(non_saturating_d, target=self.real_target))
+        return self.objective, objective
+
+
+def dcgan() -> DCGANRecipe:
+    """The paper's 64x64: 12.7 M and 11.0 M parameters; for GPUs."""
+    return DCGANRecipe(resolution=64, kimg=10_000, batch=128)
+
+
+def dcgan_cpu() -> DCGANRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last."""
+    return replace(dcgan(), **CPU)
+
+
+def selu_dcgan() -> DCGANRecipe:
+    """The cat experiment's 128x128: 12.8 M and 11.2 M parameters; for GPUs."""
+    return DCGANRecipe(resolution=128, kimg=4_000, batch=64, norm_g="selu", norm_d="selu", lr_d=0.00005)
+
+
+def selu_dcgan_equal() -> DCGANRecipe:
+    """The same with the step size of DCGAN's paper for both."""
+    return replace(selu_dcgan(), lr_d=0.0002)
+
+
+def selu_dcgan_cpu() -> DCGANRecipe:
+    """64x64 for two CPU cores: narrow, hence LeCun's first weights; bf16, channels last."""
+    return replace(selu_dcgan(), init="lecun", **CPU)
+
+
+def lsgan() -> DCGANRecipe:
+    """The cat experiment's 64x64; for GPUs."""
+    return DCGANRecipe(
+        resolution=64, kimg=10_000, batch=64, lr_g=0.0001, lr_d=0.0001, objective="least-squares"
+    )
+
+
+def lsgan_cpu() -> DCGANRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last."""
+    return replace(lsgan(), **CPU)
