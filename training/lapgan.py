@@ -74,10 +74,10 @@ class Rule:
 
 
 class MarginRule(Rule):
-    """That of the authors' code for LSUN: who is ahead on the fakes by a margin waits.
+    """That of the authors' code for LSUN: in most rounds one side waits.
 
-    A discriminator that errs more on fakes than on reals, by the margin, moves alone. Else the generator moves, alone
-    unless the reals are mistaken more than by guessing.
+    A discriminator that errs more on fakes than on reals, by the margin, moves alone. Else the generator moves, and the
+    discriminator with it only if it errs on reals more than by guessing.
     """
 
     def __init__(

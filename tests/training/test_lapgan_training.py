@@ -385,6 +385,16 @@ def test_labels_must_be_there_to_train_by_them() -> None:
         replace(RECIPE, conditional=True).build(DataFormat(3))
 
 
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_pictures_that_are_not_square_are_played(name: PyramidName) -> None:
+    torch.manual_seed(0)
+    game = replace(RECIPE, pyramid=name).build(DataFormat(3, frame=(4, 6)))
+    batch = replace(_batch(), reals=torch.rand(8, 3, 32, 48) * 2 - 1)
+    for player in game.players:
+        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.ne(0).any() for p in game.generator.parameters())
+
+
 def test_levels_trained_apart_begin_as_those_trained_together() -> None:
     together, apart = _build(), _build(levels=(16,))
     assert [player.name for player in apart.players] == ["d16", "g16"]
