@@ -8,9 +8,11 @@ from pathlib import Path
 
 import tyro
 
-from training import run
+from models.generator import Generator
+from training import run, state
 from training.collective import LostRankError
 from training.launch import accelerator_for
+from training.measured import Measure, Measured
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.trainer import TrainingError
@@ -28,6 +30,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     parser.add_argument(
         "--tracker", nargs="+", choices=trackers, default=["wandb"], help="beside metrics.jsonl"
     )
+    parser.add_argument("--features", type=Path, help="network (.onnx) for the metrics of --evaluate-every")
     parser.add_argument("--artifacts", action="store_true", help="have W&B keep every checkpoint")
     own, fields = parser.parse_known_args(arguments)
     asked_help = not {"-h", "--help"}.isdisjoint(fields)
@@ -51,6 +54,29 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     )
 
 
+def monitor(recipe: Recipe, data: Path, features: Path | None) -> Measure | None:
+    """What measures the generator while it trains, as `python -m evaluation` does; None where no recipe asks.
+
+    Raises:
+        ValueError: the data set is too small, or the network not one for its pictures.
+    """
+    if recipe.evaluate_every == 0:
+        if features is not None:
+            raise ValueError("--features is for metrics while training: say how often with --evaluate-every")
+        return None
+    from evaluation.features import FeatureNetwork  # seconds to import
+    from evaluation.monitor import Monitor
+
+    network = FeatureNetwork(features) if features else None
+    evaluate = Monitor(run.open_data(data, recipe), recipe.resolution, recipe.evaluate_pictures, network)
+
+    def measure(generator: Generator) -> Measured | None:
+        found = evaluate(generator)
+        return Measured(**vars(found)) if found else None
+
+    return measure
+
+
 def main(arguments: Sequence[str]) -> int:
     """Begin or resume a run. Returns the exit code: 0 done, 1 failed, 2 bad arguments, 130 stopped and saved."""
     try:
@@ -62,9 +88,10 @@ def main(arguments: Sequence[str]) -> int:
             record = run.begin(own.out, own.recipe, recipe, own.data)
         data = own.data or record.data
         if own.preflight:
-            run.look_ahead(own.out, record, data, accelerator_for(recipe))
+            run.look_ahead(own.out, record, run.open_data(data, recipe), accelerator_for(recipe))
             return 0
-        trainer = run.set_up(own.out, record, data, own.tracker, own.artifacts)
+        measure = monitor(recipe, data, own.features)
+        trainer = run.set_up(own.out, record, data, own.tracker, own.artifacts, measure)
     except (ValueError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
@@ -73,8 +100,11 @@ def main(arguments: Sequence[str]) -> int:
     except (TrainingError, LostRankError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
-    if not complete and trainer.accelerator.is_main_process:
-        print(f"stopped and saved; go on with: accelerate launch train.py --resume --out {own.out}")
+    if trainer.accelerator.is_main_process:
+        if not complete:
+            print(f"stopped and saved; go on with: accelerate launch train.py --resume --out {own.out}")
+        for best, found in state.best(own.out)[:1]:
+            print(f"best by {found.rank}, {found.value:.4g}: {best / 'model'}")
     return 0 if complete else 130
 
 

@@ -55,29 +55,64 @@ def evaluate(
         ValueError: generator, data set and numbers do not fit together, or the network not the pictures.
 
     """
-    plan = protocol.plan(generator, dataset, samples, seed)
-    if features is not None:
-        features(dataset.images([0], plan.resolution))  # refuse before the work begins
-    sampler = Sampler(generator, next(generator.parameters()).device)
-    seeds = np.arange(plan.seeds.start, plan.seeds.stop)
-    first, second = plan.halves
+    with closing(Evaluator(dataset, samples, features, seed)) as evaluator:
+        return evaluator(generator, begin)
 
-    def reals(indices: NDArray[np.int64]) -> Iterator[Tensor]:
-        return (dataset.images(part.tolist(), plan.resolution) for part in _batches(indices, plan))
 
-    fakes = (sampler.generate(part.tolist()) for part in _batches(seeds, plan))
-    with closing(_describe("real pictures", reals(first), plan, 0, features, begin)) as reference:
-        with closing(_describe("generated pictures", fakes, plan, 1, features, begin)) as generated:
-            figures = _compare(generated, reference, plan, begin)
-        with closing(_describe("other real pictures", reals(second), plan, 2, features, begin)) as others:
-            floor = _compare(others, reference, plan, begin)
-    result: dict[str, Any] = {
-        name: {"generated": figure, "real": floor[name]} for name, figure in figures.items()
-    }
-    if features is not None:
-        for name in ("frechet_distance", "kernel_distance"):
-            result[name]["feature_network"] = features.identity()
-    return {**result, "protocol": protocol.record(plan, generator, dataset, features)}
+class Evaluator:
+    """Evaluates generators one after another. What is found of the reals is kept while pictures are of one size."""
+
+    def __init__(
+        self,
+        dataset: PyramidDataset,
+        samples: int,
+        features: FeatureNetwork | None,
+        seed: int = 0,
+    ) -> None:
+        """See `evaluate`."""
+        self._dataset, self._samples, self._features, self._seed = dataset, samples, features, seed
+        self._known: _Reals | None = None
+
+    def __call__(self, generator: Generator, begin: Begin = silent) -> dict[str, Any]:
+        """See `evaluate`."""
+        plan = protocol.plan(generator, self._dataset, self._samples, self._seed)
+        known, network = self._reals(plan, begin), self._features
+        sampler = Sampler(generator, next(generator.parameters()).device)
+        seeds = np.arange(plan.seeds.start, plan.seeds.stop)
+        fakes = (sampler.generate(part.tolist()) for part in _batches(seeds, plan))
+        with closing(_describe("generated pictures", fakes, plan, 1, network, begin)) as generated:
+            figures = _compare(generated, known.reference, plan, begin)
+        result: dict[str, Any] = {
+            name: {"generated": figure, "real": known.floor[name]} for name, figure in figures.items()
+        }
+        if network is not None:
+            for name in ("frechet_distance", "kernel_distance"):
+                result[name]["feature_network"] = network.identity()
+        return {**result, "protocol": protocol.record(plan, generator, self._dataset, network)}
+
+    def close(self) -> None:
+        """Free what is kept of the reals."""
+        if self._known is not None:
+            self._known.reference.close()
+            self._known = None
+
+    def _reals(self, plan: Plan, begin: Begin) -> "_Reals":
+        """What generated pictures are compared with, and the floor."""
+        if self._known is not None and self._known.resolution == plan.resolution:
+            return self._known
+        self.close()
+        network = self._features
+        if network is not None:
+            network(self._dataset.images([0], plan.resolution))  # refuse before the work begins
+
+        def pictures(indices: NDArray[np.int64]) -> Iterator[Tensor]:
+            return (self._dataset.images(part.tolist(), plan.resolution) for part in _batches(indices, plan))
+
+        first, second = plan.halves
+        reference = _describe("real pictures", pictures(first), plan, 0, network, begin)
+        with closing(_describe("other real pictures", pictures(second), plan, 2, network, begin)) as others:
+            self._known = _Reals(plan.resolution, reference, _compare(others, reference, plan, begin))
+        return self._known
 
 
 @dataclass
@@ -92,6 +127,15 @@ class _Description:
     def close(self) -> None:
         """Free the patches' files."""
         self.patches.close()
+
+
+@dataclass(frozen=True)
+class _Reals:
+    """What is kept of the reals."""
+
+    resolution: int  # side of the pictures, pixels
+    reference: _Description  # of the first half
+    floor: dict[str, Any]  # figures of the second half
 
 
 def _batches(numbers: NDArray[np.int64], plan: Plan) -> list[NDArray[np.int64]]:

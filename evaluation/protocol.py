@@ -74,11 +74,7 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
             f"{dataset.path} goes up to {shape_text(dataset.size, dataset.frame)}, the model "
             f"to {size}: prepare the data with --size {size}"
         )
-    if len(dataset) < 2 * MIN_IMAGES:
-        raise ValueError(
-            f"{dataset.path} holds {len(dataset)} pictures; two halves of at least {MIN_IMAGES} are needed"
-        )
-    count = min(samples, len(dataset) // 2)
+    count = set_size(dataset, samples)
     first = SEEDS * (1 + seed)
     order = np.random.default_rng(seed).permutation(len(dataset))
     return Plan(
@@ -91,6 +87,20 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
         channels=channels,
         seed=seed,
     )
+
+
+def set_size(dataset: PyramidDataset, samples: int) -> int:
+    """Pictures in each of the sets that are compared, if so many samples are asked for.
+
+    Raises:
+        ValueError: the data set is too small.
+
+    """
+    if len(dataset) < 2 * MIN_IMAGES:
+        raise ValueError(
+            f"{dataset.path} holds {len(dataset)} pictures; two halves of at least {MIN_IMAGES} are needed"
+        )
+    return min(samples, len(dataset) // 2)
 
 
 def record(

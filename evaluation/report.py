@@ -12,6 +12,17 @@ FEW = 2000  # pictures below which the Frechet distance says little
 _KERNEL_SCALE = 1000  # as is usual
 
 
+def flat(result: dict[str, Any], side: str = "generated") -> dict[str, float]:
+    """One number for each figure of a side, by name: levels as `sliced_wasserstein_distance/64`, means of the rest."""
+    levels = result["sliced_wasserstein_distance"][side]
+    named = {f"sliced_wasserstein_distance/{level}": distance for level, distance in levels.items()}
+    named["ms_ssim"] = result["ms_ssim"][side]["mean"]
+    if "frechet_distance" in result:
+        named["frechet_distance"] = result["frechet_distance"][side]
+        named["kernel_distance"] = result["kernel_distance"][side]["mean"]
+    return named
+
+
 def table(result: dict[str, Any]) -> Group:
     """What `evaluate` returned, readable."""
     protocol = result["protocol"]

@@ -15,7 +15,7 @@ from typing import Literal
 
 from models.atomic import write_text
 from training.draws import derive_seed
-from training.tracking import Tracker
+from training.tracking import Tracker, read_lines
 
 Policy = Literal["warn", "stop", "rollback"]
 Line = Mapping[str, float]  # what was logged at one time, `images` among it
@@ -168,17 +168,8 @@ class Guard:
 
 
 def logged(run: Path, images: int) -> list[Line]:
-    """The lines of the run's `metrics.jsonl` up to so many images."""
-    path = run / "metrics.jsonl"
-    lines: list[Line] = []
-    for text in path.read_text().splitlines() if path.exists() else ():
-        try:
-            line = json.loads(text)
-        except ValueError:  # cut short by a crash
-            continue
-        if "alert" not in line and line["images"] <= images:
-            lines.append(line)
-    return lines
+    """The metrics that the run has logged up to so many images."""
+    return [line for line in read_lines(run / "metrics.jsonl", images) if "alert" not in line]
 
 
 class Rollbacks:

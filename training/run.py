@@ -31,6 +31,8 @@ from training.feed import Feed
 from training.game import Clock
 from training.guard import EventLog
 from training.launch import accelerator_for
+from training.measured import Measure
+from training.memory import memory_of
 from training.play import set_up_game
 from training.recipes import RECIPES
 from training.recipes.recipe import MAY_CHANGE, DataFormat, Recipe
@@ -61,7 +63,7 @@ def begin(folder: Path, recipe_name: str, recipe: Recipe, data: Path) -> RunReco
     above = next(path for path in folder.absolute().parents if path.exists())
     if not above.is_dir():
         raise ValueError(f"--out {folder} cannot be made: {above} is a file")
-    dataset = _open(data, recipe)
+    dataset = open_data(data, recipe)
     identity = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12]  # a sweep chooses it
     return RunRecord(recipe_name, recipe, data.resolve(), dataset.fingerprint, identity, _versions())
 
@@ -103,7 +105,7 @@ def check_resume(record: RunRecord, recipe: Recipe, data: Path | None) -> None:
             f"--resume cannot change {', '.join(changed)}; only {', '.join(sorted(MAY_CHANGE))} may differ. "
             "Start a new run for another recipe."
         )
-    dataset = _open(data or record.data, recipe)
+    dataset = open_data(data or record.data, recipe)
     if dataset.fingerprint != record.fingerprint:
         raise ValueError(f"{dataset.path} is not the data set that the run began with (fingerprints differ)")
 
@@ -114,15 +116,17 @@ def set_up(
     data: Path,
     trackers: Collection[str] = (),  # see `open_trackers`
     artifacts: bool = False,  # whether W&B keeps checkpoints
+    measure: Measure | None = None,  # how good the generator is; None where the recipe never asks
 ) -> Trainer:
     """Build the trainer, at the newest checkpoint or at the start where there is none, and write `run.json`.
 
     Raises:
         ValueError: the recipe's networks cannot be built, do not fit into memory, or accelerate is not set up for them.
     """
-    recipe, dataset = record.recipe, _open(data, record.recipe)
+    recipe, dataset = record.recipe, open_data(data, record.recipe)
     accelerator = accelerator_for(recipe)
-    pieces = look_ahead(folder, record, data, accelerator)
+    pieces = look_ahead(folder, record, dataset, accelerator)
+    memory_of(accelerator.device).forget_peak()
     game = set_up_game(recipe, _format(dataset), accelerator.device)
     average = MovingAverage(game.generator, recipe.ema_half_life * 1000)
     clock = Clock(0, round(recipe.kimg * 1000), 0)
@@ -142,10 +146,12 @@ def set_up(
         opened = open_trackers(trackers, folder, clock.images, record.identity, config, artifacts)
         opened.append(EventLog(folder))
     feed = Feed(dataset, recipe.seed, recipe.flip)
-    return Trainer(game, feed, recipe, folder, about, opened, average, clock, pieces, accelerator)
+    return Trainer(game, feed, recipe, folder, about, opened, average, clock, pieces, accelerator, measure)
 
 
-def look_ahead(folder: Path, record: RunRecord, data: Path, accelerator: Accelerator) -> dict[int, int]:
+def look_ahead(
+    folder: Path, record: RunRecord, dataset: PyramidDataset, accelerator: Accelerator
+) -> dict[int, int]:
     """Say what the rest of the run will take. Returns the samples that fit into memory at once, by phase.
 
     Raises:
@@ -156,13 +162,19 @@ def look_ahead(folder: Path, record: RunRecord, data: Path, accelerator: Acceler
     if images >= recipe.kimg * 1000:
         return {}
     known = state.pieces(saved[-1], accelerator.num_processes) if saved else {}
-    found = preflight.fly(recipe, _format(_open(data, recipe)), accelerator, images, known)
+    found = preflight.fly(recipe, _format(dataset), accelerator, images, known)
     if accelerator.is_main_process:
-        preflight.show(found, folder, recipe.keep, Console())
+        kept = recipe.keep + (recipe.keep_best if recipe.evaluate_every else 0)
+        preflight.show(found, folder, kept, Console())
     return {forecast.phase: forecast.piece for forecast in found.forecasts}
 
 
-def _open(data: Path, recipe: Recipe) -> PyramidDataset:
+def open_data(data: Path, recipe: Recipe) -> PyramidDataset:
+    """Open the data set that a recipe is to be trained on.
+
+    Raises:
+        ValueError: it cannot be read, or is smaller than the recipe's resolution.
+    """
     dataset = PyramidDataset(data)
     if dataset.size < recipe.resolution:
         raise ValueError(

@@ -1,8 +1,8 @@
 """Everything that changes while training, on disk: written whole or not at all, read back bit for bit.
 
 A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimisers), `state.json`
-(the clock, and what batches are computed in) and `model/` (the moving average, in the format that sampling, evaluation
-and serving read).
+(the clock, what batches are computed in, how good the generator was found to be) and `model/` (the moving average, in
+the format that sampling, evaluation and serving read).
 Random numbers, the order of the data and all schedules are functions of the clock, so nothing else needs saving.
 """
 
@@ -23,6 +23,7 @@ from models.atomic import new_folder, write_text
 from models.checkpoint import load_generator, save_generator
 from training.ema import MovingAverage
 from training.game import Clock, Game
+from training.measured import Measured
 
 
 def save(
@@ -32,9 +33,10 @@ def save(
     clock: Clock,
     about: dict[str, Any],  # what the model says of itself
     keep: int,  # newest checkpoints to keep
+    keep_best: int = 0,  # best checkpoints to keep beside them
     more: Mapping[str, Any] = MappingProxyType({}),  # what else state.json holds
 ) -> Path:
-    """Write a checkpoint and remove all but the newest `keep`. Returns its folder.
+    """Write a checkpoint and remove all but the newest `keep` and the best. Returns its folder.
 
     One that is there already stays: it holds the same, and to replace it would risk it.
     """
@@ -50,19 +52,39 @@ def save(
             aside / "state.json",
             json.dumps({"images": clock.images, "round": clock.round, "phase": clock.phase, **more}),
         )
-    remove(checkpoints(run)[:-keep])
+    kept = {*checkpoints(run)[-keep:], *(good for good, _ in best(run)[:keep_best])}
+    remove(run, [checkpoint for checkpoint in checkpoints(run) if checkpoint not in kept])
     return folder
 
 
-def remove(folders: Sequence[Path]) -> None:
-    """Remove checkpoints, in this order."""
+def remove(run: Path, folders: Sequence[Path]) -> None:
+    """Remove checkpoints, in this order, and what a kill has left of earlier ones: each is whole or gone."""
+    for leftover in run.glob("checkpoints/.*.removed"):
+        shutil.rmtree(leftover)
     for folder in folders:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.removed")))
 
 
 def checkpoints(run: Path) -> list[Path]:
     """The run's checkpoints, oldest first."""
     return sorted(path for path in run.glob("checkpoints/*") if path.name.isdigit())
+
+
+def best(run: Path) -> list[tuple[Path, Measured]]:
+    """The checkpoints that were measured as the newest of these was, and what was found; the best first.
+
+    It is read from what the checkpoints record, so it is right whenever any of them are removed.
+
+    Raises:
+        ValueError: a checkpoint is damaged.
+    """
+    found: list[tuple[Path, Measured]] = []
+    for folder in checkpoints(run):
+        with _named(folder):
+            measured = _read(folder).get("measured")
+            found += [(folder, Measured(**measured))] if measured else []
+    alike = [(folder, its) for folder, its in found if its.comparable(found[-1][1])]
+    return sorted(alike, key=lambda pair: pair[1].value)
 
 
 def load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ class JsonLines(Tracker):
     def rewind(self, images: int) -> None:
         """Take back the lines of later times."""
         self._file.close()
-        kept = [line for line in self._path.read_text().splitlines() if _images(line) <= images]
-        write_text(self._path, "".join(f"{line}\n" for line in kept))
+        kept = read_lines(self._path, images)
+        write_text(self._path, "".join(f"{json.dumps(line)}\n" for line in kept))
         self._file = self._path.open("a")
 
     def scalars(self, images: int, values: dict[str, float]) -> None:
@@ -77,11 +78,13 @@ class JsonLines(Tracker):
         self._file.flush()
 
 
-def _images(line: str) -> float:
-    try:
-        return float(json.loads(line)["images"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # cut short by a crash
+def read_lines(path: Path, images: int) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl` up to so many images; none where there is no file."""
+    lines: list[dict[str, Any]] = []
+    for text in path.read_text().splitlines() if path.exists() else ():
+        with suppress(ValueError):  # cut short by a crash
+            lines.append(json.loads(text))
+    return [line for line in lines if line["images"] <= images]
 
 
 class Wandb(Tracker):

@@ -1,7 +1,8 @@
 """The only training loop."""
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from training.ema import MovingAverage
 from training.feed import Feed, Stretch
 from training.game import Batch, Clock, Game, Player
 from training.guard import Finding, Guard, Rollbacks, logged
+from training.measured import Measure, Measured
 from training.memory import memory_of, release
 from training.play import Table, memory_format
 from training.progress import TrainingProgress
@@ -55,12 +57,13 @@ class Trainer:
         clock: Clock,
         pieces: dict[int, int],  # samples that this rank computes at once, at most, by phase; without: all
         accelerator: Accelerator,
+        measure: Measure | None,  # how good the generator is; None for a recipe that never asks
     ) -> None:
         self.game, self.feed, self.recipe, self.run_folder, self.about = game, feed, recipe, run, about
         self.trackers, self.average, self.clock, self.accelerator = trackers, average, clock, accelerator
         self.device, self.layout = accelerator.device, memory_format(recipe)
         self.table, self.pieces = Table(game, accelerator), pieces
-        self.growth = recipe.growth()
+        self.growth, self.measure = recipe.growth(), measure
         self.guard = Guard(recipe.guard, logged(run, clock.images))
         self.rollbacks = Rollbacks(run, recipe.guard)
         self.sums: dict[str, tuple[Tensor, int]] = {}
@@ -96,11 +99,16 @@ class Trainer:
         """A round, and the reports that are due after it."""
         self.round()
         over = self.clock.images >= self.clock.total
-        figures = self.snapshot() if over or self.due(self.recipe.snapshot_every) else {}
-        if figures or self.due(self.recipe.log_every):
+        shown = over or self.due(self.recipe.snapshot_every)
+        judged = self.measure is not None and (over or self.due(self.recipe.evaluate_every))
+        figures = self.snapshot() if shown else {}
+        measured = self.evaluate() if judged else None
+        if measured is not None:
+            figures |= {f"metric/{name}": value for name, value in measured.figures.items()}
+        if shown or judged or self.due(self.recipe.log_every):
             self.log(figures)
-        if self.due(self.recipe.checkpoint_every):
-            self.save()
+        if judged or self.due(self.recipe.checkpoint_every):
+            self.save(measured)
 
     def stop(self) -> None:
         """Stop after this round."""
@@ -229,7 +237,7 @@ class Trainer:
         collective.any_rank(False, self.device)  # every rank has seen the checkpoints
         self.rollbacks.add(origin, int(good[-1].name))
         if self.accelerator.is_main_process:
-            state.remove(saved[: len(good) - 1 : -1])  # newest first: a kill leaves no gap
+            state.remove(self.run_folder, saved[: len(good) - 1 : -1])  # newest first: a kill leaves no gap
             self.rollbacks.write()
         self.clock = state.load(good[-1], self.game, self.average, self.clock.total)
         self.before = self.clock.images
@@ -260,6 +268,16 @@ class Trainer:
             share = relative_diversity(self.average.generator, self.feed, self.device)
         return {"diversity": collective.first(share, self.device)}
 
+    def evaluate(self) -> Measured | None:
+        """Measure the average as a checkpoint will hold it. The first rank does, and the others learn nothing."""
+        measured = None
+        if self.accelerator.is_main_process and self.measure is not None:
+            generator = copy.deepcopy(self.average.generator)
+            generator.find_center()
+            measured = self.measure(generator)
+        collective.any_rank(False, self.device)  # wait for it
+        return measured
+
     def film(self) -> None:
         """Write the growth video."""
         if self.accelerator.is_main_process:
@@ -268,14 +286,18 @@ class Trainer:
                 for tracker in self.trackers:
                     tracker.video(self.clock.images, path)
 
-    def save(self) -> None:
+    def save(self, measured: Measured | None = None) -> None:
         """Write a checkpoint; never of a state whose loss was not finite."""
         self.log()
         if self.accelerator.is_main_process:
             about = {**self.about, "images": self.clock.images}
-            more = {"processes": self.accelerator.num_processes, "pieces": self.pieces}
-            kept = self.recipe.keep
-            folder = state.save(self.run_folder, self.game, self.average, self.clock, about, kept, more)
+            more = {
+                "processes": self.accelerator.num_processes,
+                "pieces": self.pieces,
+                "measured": measured and asdict(measured),
+            }
+            kept = (self.recipe.keep, self.recipe.keep_best)
+            folder = state.save(self.run_folder, self.game, self.average, self.clock, about, *kept, more)
             for tracker in self.trackers:
                 tracker.artifact(self.clock.images, folder)
         collective.any_rank(False, self.device)  # wait until it is there

@@ -36,6 +36,9 @@ class Recipe(ABC):
     snapshot_every: float = 10.0  # sample grids, thousands of images
     checkpoint_every: float = 10.0  # checkpoints, thousands of images
     keep: int = 3  # newest checkpoints to keep
+    evaluate_every: float = 0.0  # evaluations, each with a checkpoint, thousands of images; 0 for none
+    evaluate_pictures: int = 1000  # generated pictures that an evaluation compares with as many real ones
+    keep_best: int = 1  # best checkpoints to keep beside the newest, by what their evaluations found
     guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
@@ -50,9 +53,11 @@ class Recipe(ABC):
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("seed", "micro_batch"):
+        for name in ("seed", "micro_batch", "evaluate_every", "keep_best"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        if not 16 <= self.evaluate_pictures <= 50_000:
+            raise ValueError(f"evaluate_pictures must be from 16 to 50000, not {self.evaluate_pictures}")
 
     @abstractmethod
     def build(self, data: DataFormat) -> Game:
@@ -65,5 +70,8 @@ class Recipe(ABC):
 
 # What may differ when a run is resumed: how long it goes on, how much it computes at once, what it writes and minds.
 MAY_CHANGE = frozenset(
-    {"kimg", "micro_batch", "log_every", "snapshot_every", "checkpoint_every", "keep", "guard"}
+    {
+        *("kimg", "micro_batch", "guard", "log_every", "snapshot_every", "checkpoint_every", "keep"),
+        *("evaluate_every", "evaluate_pictures", "keep_best"),
+    }
 )
