@@ -3,7 +3,7 @@
 `lapgan` is the paper's training for CIFAR-10 at any size: SGD at 0.02, divided by 1.0004 per epoch, with a momentum
 that grows from 0.5 by 0.0008 per epoch to 0.8, batch 128. It halves and doubles images as the authors' code does, which
 gave the paper's pictures: what is left to the bands depends on it. `--style lsun --base 4 --lr 0.01` takes the larger
-networks, and `--margin 0.3` lets the side of a level that is ahead wait, as the code for LSUN can.
+networks, and `--margin 0.3` lets one side of a level wait while the other catches up, as the code for LSUN can.
 
 Levels may be trained by processes of their own, each with `--levels` and a `--kimg` of its own, and joined by
 `python -m training.lapgan_join`; the weights are those of a run that trains all.
@@ -51,9 +51,7 @@ class LAPGANRecipe(Recipe):
     momentum: float = 0.5  # of SGD, or the decay of Adam's first moment
     momentum_rise: float = 0.0008  # of SGD's momentum per epoch
     momentum_end: float = 0.8  # the largest SGD's momentum becomes
-    margin: float = (
-        0.0  # of errors, by which a side of a level is ahead that waits (0.3 for LSUN); 0 for none
-    )
+    margin: float = 0.0  # of the fakes' error above the reals', by which a side waits (LSUN: 0.3); 0: none
 
     def __post_init__(self) -> None:
         super().__post_init__()
