@@ -7,15 +7,19 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from models.ac_gan import ACGANGenerator
 from models.atomic import write_bytes, write_text
+from models.cgan import CGANGenerator
 from models.dcgan import DCGANGenerator
 from models.generator import Generator
+from models.infogan import InfoGANGenerator
 from models.lapgan import LAPGANGenerator
 from models.mlp import MLPGenerator
 from models.modern import ModernGenerator
 from models.msg_gan import MSGGenerator
 from models.progan import ProGANGenerator
 from models.sagan import SAGANGenerator
+from models.stacked_gan import StackedGenerator
 
 FORMAT = 1  # version of the folder's layout
 ARCHITECTURES: dict[str, type[Generator]] = {
@@ -26,6 +30,10 @@ ARCHITECTURES: dict[str, type[Generator]] = {
     "modern": ModernGenerator,
     "dcgan": DCGANGenerator,
     "mlp": MLPGenerator,
+    "ac-gan": ACGANGenerator,
+    "cgan": CGANGenerator,
+    "infogan": InfoGANGenerator,
+    "stacked-gan": StackedGenerator,
 }
 
 

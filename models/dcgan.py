@@ -20,11 +20,12 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from models.blocks import PlainBatchNorm
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, checked
 from models.generator import Generator
 from models.layers import LEAK
-from models.normalization import BatchNorm, measure_statistics
+from models.normalization import measure_statistics
 from models.preview import Preview, fit_previews
 
 Norm = Literal["batch", "layer", "none", "selu"]
@@ -61,21 +62,10 @@ def _down(c_in: int, c_out: int, bias: bool) -> nn.Conv2d:
     return nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
 
 
-class _BatchNorm(nn.Module):
-    """Batch norm without classes. (N, C, H, W) -> the same."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = BatchNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.norm(x, x.new_ones(len(x), 1)))
-
-
 def _follow(norm: Norm, channels: int, activation: nn.Module) -> nn.Module:
     """What follows a convolution: its norm, over C, H, W for `layer`, and the activation."""
     following: dict[Norm, Callable[[], nn.Module]] = {
-        "batch": lambda: nn.Sequential(_BatchNorm(channels), activation),
+        "batch": lambda: nn.Sequential(PlainBatchNorm(channels), activation),
         "layer": lambda: nn.Sequential(nn.GroupNorm(1, channels), activation),
         "none": lambda: activation,
         "selu": nn.SELU,

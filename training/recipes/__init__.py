@@ -2,19 +2,41 @@
 
 from collections.abc import Callable
 
-from training.recipes import dcgan, f_gan, gan, lapgan, modern, msg_gan, progan, sagan, wgan
+from training.recipes import (
+    ac_gan,
+    cgan,
+    dcgan,
+    f_gan,
+    gan,
+    infogan,
+    lapgan,
+    mine,
+    modern,
+    msg_gan,
+    progan,
+    sagan,
+    stacked_gan,
+    wgan,
+)
 from training.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
+    "ac-gan": ac_gan.ac_gan,
+    "ac-gan-cpu": ac_gan.ac_gan_cpu,
+    "cgan": cgan.cgan,
     "dcgan": dcgan.dcgan,
     "dcgan-cpu": dcgan.dcgan_cpu,
     "f-gan": f_gan.f_gan,
     "f-gan-cpu": f_gan.f_gan_cpu,
     "gan": gan.gan,
+    "infogan": infogan.infogan,
+    "infogan-faces": infogan.infogan_faces,
     "lapgan": lapgan.lapgan,
     "lapgan-cpu": lapgan.lapgan_cpu,
     "lsgan": dcgan.lsgan,
     "lsgan-cpu": dcgan.lsgan_cpu,
+    "mine": mine.mine,
+    "mine-cpu": mine.mine_cpu,
     "modern": modern.modern,
     "modern-cpu": modern.modern_cpu,
     "msg-gan": msg_gan.msg_gan,
@@ -26,6 +48,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "selu-dcgan": dcgan.selu_dcgan,
     "selu-dcgan-cpu": dcgan.selu_dcgan_cpu,
     "selu-dcgan-equal": dcgan.selu_dcgan_equal,
+    "stacked-gan": stacked_gan.stacked_gan,
     "wgan": wgan.wgan,
     "wgan-cpu": wgan.wgan_cpu,
     "wgan-gp": wgan.wgan_gp,

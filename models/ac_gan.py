@@ -1,0 +1,105 @@
+"""AC-GAN: Conditional Image Synthesis with Auxiliary Classifier GANs (Odena et al. 2017, arXiv 1610.09585), appendix A.
+
+The discriminator tells, beside the source, the class of a picture that it is not given the label of.
+
+Deviations: at other sizes than the paper's (128x128, and 32x32 from widths 384, 192, 96) the number of widths says how
+often the coarsest features are doubled. See also `blocks.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks import Painter, PlainBatchNorm, measure_from_prior, root_size
+from models.cgan import check_labels
+from models.dcgan import draw_weights
+from models.discriminator import Discriminator, Verdict
+from models.frame import checked, size_at
+from models.generator import Generator, check_resolution
+from models.layers import LEAK
+
+_DROPPED = 0.5  # share of the features that the discriminator's dropout zeroes
+
+
+class ACGANGenerator(Generator):
+    """z ~ N(0, I) and a label, one hot -> one image. Kernels are 5x5."""
+
+    def __init__(
+        self,
+        class_names: Sequence[str],  # name of each label, at least one
+        resolution: int = 128,  # shorter side of the image, pixels
+        widths: Sequence[int] = (768, 384, 256, 192),  # channels of the features, up to half the resolution
+        noise_size: int = 100,  # length of z without the label
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        frame: Sequence[int] = (4, 4),  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        check_labels(len(class_names))
+        self.resolutions, self.frame = (resolution,), checked(frame)
+        self.widths, self.class_names, self.noise_size = tuple(widths), tuple(class_names), noise_size
+        self.latent_size, self.image_channels = noise_size + len(class_names), image_channels
+        root = root_size(resolution, self.widths, self.frame)
+        self.layers = Painter(self.latent_size, self.widths, image_channels, root, kernel=5)
+        draw_weights(self)
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """N(0, I), then a label: (count, latent_size)."""
+        return self.with_drawn_labels(torch.randn(count, self.noise_size, generator=rng), rng)
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield the image (N, image_channels, H, W). Truncation makes the noise smaller."""
+        yield self.layers(torch.cat([z[:, : self.noise_size] * truncation, z[:, self.noise_size :]], dim=1))
+
+    def find_center(self) -> None:
+        """Measure batch norm's statistics."""
+        measure_from_prior(self)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "class_names": list(self.class_names),
+            "resolution": self.resolutions[-1],
+            "widths": list(self.widths),
+            "noise_size": self.noise_size,
+            "image_channels": self.image_channels,
+            "frame": list(self.frame),
+        }
+
+
+class ACGANDiscriminator(Discriminator):
+    """One image -> score and logits of the classes: six 3x3 convolutions, of which every other halves the size.
+
+    All but the first have batch norm. Dropout draws from torch's generator, whose seed the trainer derives from the
+    clock and the process: a run on other numbers of processes draws other masks.
+    """
+
+    def __init__(
+        self,
+        classes: int,  # number of labels, at least one
+        resolution: int = 128,  # shorter side of the image, pixels
+        widths: Sequence[int] = (16, 32, 64, 128, 256, 512),  # channels of the six convolutions
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        frame: Sequence[int] = (4, 4),  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        check_labels(classes)
+        check_resolution(resolution)
+        if len(widths) != 6 or not all(1 <= width <= 4096 for width in widths):
+            raise ValueError(f"widths must be 6 numbers from 1 to 4096; got {list(widths)}")
+        self.resolutions = (resolution,)
+        self.layers = nn.Sequential()
+        for level, (a, b) in enumerate(zip((image_channels, *widths), widths, strict=False)):
+            self.layers.append(nn.Conv2d(a, b, 3, stride=2 - level % 2, padding=1, bias=level == 0))
+            self.layers.append(PlainBatchNorm(b) if level > 0 else nn.Identity())
+            self.layers.extend([nn.LeakyReLU(LEAK), nn.Dropout(_DROPPED)])
+        height, width = size_at(resolution, checked(frame))
+        features = widths[-1] * (height // 8) * (width // 8)
+        self.score, self.classify = nn.Linear(features, 1), nn.Linear(features, classes)
+        draw_weights(self)
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
+        """Judge the images [(N, C, H, W)]: score (N,), classes (N, K)."""
+        features = self.layers(images[-1]).flatten(1)
+        return Verdict(self.score(features).flatten(), self.classify(features))

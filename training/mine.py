@@ -1,0 +1,79 @@
+"""MINE as a third player (Belghazi et al. 2018, arXiv 1801.04062, section 5.1): a GAN whose generator is also to tell
+as much as it can of a code, the end of its latent vector, by a statistics network that measures it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.generator import Generator
+from models.mine import Statistics
+from training.adversarial import Fakes, Term, grow, latents
+from training.draws import Draws
+from training.game import Batch, Clock, Move, Player
+from training.growth import Stage
+from training.terms.mine import UnbiasedBound
+
+
+@dataclass(frozen=True)
+class CodeBound:
+    """The bound on the information between pictures and their codes."""
+
+    generator: Generator
+    statistics: Statistics
+    code_size: int
+    bound: UnbiasedBound
+
+    def __call__(self, pictures: Tensor, z: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The bound of pictures (N, C, H, W) of latent vectors z, and its batch's ratio.
+
+        Codes that do not belong to the pictures are drawn afresh.
+        """
+        others = draws.draw("marginal", self.generator.prior)
+        joint, marginal = (
+            self.statistics(pictures, codes[:, -self.code_size :]).float() for codes in (z, others)
+        )
+        value, ratio = self.bound(joint, marginal)
+        return value, ratio
+
+
+@dataclass
+class Measure(Player):
+    """The statistics network's side: make the bound tight."""
+
+    network: Statistics
+    information: CodeBound
+
+    @property
+    def state(self) -> nn.Module:
+        """The moving average."""
+        return self.information.bound
+
+    def play(self, batch: Batch, clock: Clock) -> Move:  # noqa: ARG002
+        """Minus the bound, of the fakes of the discriminator's move."""
+        generator = self.information.generator
+        grow(batch, generator)
+        z = latents(generator, batch)
+        with torch.no_grad():
+            pictures = generator(z)[-1]
+        value, ratio = self.information(pictures, z, batch.draws)
+        return Move(-value, {"information/code": value, "information/ratio": ratio})
+
+    def stepped(self, scalars: Mapping[str, Tensor], stage: Stage) -> None:  # noqa: ARG002
+        """Let the average move."""
+        self.information.bound.learn(scalars["information/ratio"])
+
+
+@dataclass(frozen=True)
+class MoreInformation:
+    """What the generator wants beside the objective."""
+
+    information: CodeBound
+    weight: float  # beta
+
+    def __call__(self, fakes: Fakes) -> list[Term]:
+        """The bound, to be raised."""
+        value, _ = self.information(fakes.pictures[-1], fakes.latents, fakes.batch.draws)
+        return [Term("information/code_g", value, -self.weight)]

@@ -1,0 +1,58 @@
+"""Conditional GAN (Mirza and Osindero 2014, arXiv 1411.1784); networks in `models/cgan.py`. For data with labels.
+
+`cgan` has the paper's settings for MNIST, at 32x32: SGD at 0.1, divided by 1.00004 per step down to 0.000001, batch
+100.
+
+Deviations: momentum stays 0.5, of which the paper does not say how it grows to 0.7. What is sampled and shipped is a
+moving average of the weights.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from models.cgan import CGANDiscriminator, CGANGenerator
+from training.adversarial import Steps, duel
+from training.game import Clock, Game
+from training.objectives import OBJECTIVES
+from training.recipes.recipe import DataFormat, Recipe
+
+
+@dataclass(frozen=True)
+class CGANRecipe(Recipe):
+    """CGAN: dense networks, given the label."""
+
+    noise_size: int = 100  # length of the latent vector without the label
+    units_g: tuple[int, int, int] = (200, 1000, 1200)  # of the generator: on noise, on the label, on both
+    units_d: tuple[int, int, int] = (
+        240,
+        50,
+        240,
+    )  # of the discriminator: on the image, on the label, on both
+    lr: float = 0.1  # SGD's step size at first, both networks
+    lr_decay: float = 4e-5  # of the step size per step, which divides it by 1 + this
+    momentum: float = 0.5  # SGD's
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        generator = CGANGenerator(
+            data.class_names, self.resolution, self.noise_size, *self.units_g, data.channels, data.frame
+        )
+        discriminator = CGANDiscriminator(
+            len(data.class_names), self.resolution, *self.units_d, data.channels, data.frame
+        )
+        sgd = partial(torch.optim.SGD, lr=self.lr, momentum=self.momentum, fused=True)
+        rate = partial(_step_size, start=self.lr, decay=self.lr_decay, batch=self.batch)
+        steps_d, steps_g = (Steps(sgd(each.parameters()), rate) for each in (discriminator, generator))
+        return duel(discriminator, generator, steps_d, steps_g, OBJECTIVES["non-saturating"])
+
+
+def _step_size(clock: Clock, start: float, decay: float, batch: int) -> float:
+    return max(1e-6, start / math.pow(1 + decay, clock.images / batch))
+
+
+def cgan() -> CGANRecipe:
+    """The paper's networks for MNIST, at 32x32; they train on two CPU cores."""
+    return CGANRecipe(resolution=32, kimg=6_000, batch=100, flip=False, ema_half_life=6)

@@ -1,0 +1,74 @@
+"""MINE as a GAN's regulariser (Belghazi et al. 2018, arXiv 1801.04062, section 5.1); networks in `models/dcgan.py` and
+`models/mine.py`, players in `training/mine.py`.
+
+The generator raises the information between its pictures and a part of its latent vector, so it cannot paint the same
+for all of them. The gradient of that is clipped to the length of the adversarial one.
+
+Deviations: the paper gives no settings of networks and optimisers for pictures; these are DCGAN's. What is sampled and
+shipped is a moving average of the weights.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from models.dcgan import DCGANDiscriminator, DCGANGenerator, paper_widths
+from models.mine import Statistics
+from training.adversarial import Discriminate, Generate, Penalties
+from training.game import Game
+from training.mine import CodeBound, Measure, MoreInformation
+from training.objectives import OBJECTIVES
+from training.recipes.recipe import DataFormat, Recipe
+from training.schedules import cosine
+from training.terms.mine import UnbiasedBound, adaptively_clipped
+
+
+@dataclass(frozen=True)
+class MINERecipe(Recipe):
+    """A GAN of three players: discriminator, statistics network, generator."""
+
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ..., half the resolution; empty for 1024, halved
+    latent_size: int = 100  # length of the latent vector
+    code_size: int = 10  # length of its end, of which pictures are to tell
+    weight: float = 1.0  # beta, of the information
+    lr: float = 0.0002  # Adam's step size, all networks
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.code_size <= self.latent_size:
+            raise ValueError(
+                f"code_size must be from 1 to latent_size, {self.latent_size}, not {self.code_size}"
+            )
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        size = (self.resolution, self.widths or paper_widths(self.resolution))
+        g = DCGANGenerator(*size, self.latent_size, data.channels, "batch", data.frame)
+        d = DCGANDiscriminator(*size, data.channels, "batch", data.frame)
+        t = Statistics(*size, self.code_size, data.channels, data.frame)
+        information = CodeBound(g, t, self.code_size, UnbiasedBound())
+        rate = partial(cosine, start=self.lr, end=self.lr)
+        of_d, of_t, of_g = (
+            torch.optim.Adam(each.parameters(), lr=self.lr, betas=(0.5, 0.999), fused=True)
+            for each in (d, t, g)
+        )
+        objective, aims = OBJECTIVES["non-saturating"], MoreInformation(information, self.weight)
+        players = (
+            Discriminate("d", d, of_d, rate, g, objective, Penalties()),
+            Measure("t", t, of_t, rate, information),
+            Generate("g", g, of_g, rate, d, objective, aims=aims, combine=adaptively_clipped),
+        )
+        return Game(players, g)
+
+
+def mine() -> MINERecipe:
+    """64x64; for GPUs."""
+    return MINERecipe(resolution=64, kimg=10_000, batch=128)
+
+
+def mine_cpu() -> MINERecipe:
+    """32x32 for two CPU cores: narrow, channels last."""
+    return MINERecipe(
+        resolution=32, kimg=600, batch=64, channels_last=True, ema_half_life=6, widths=(256, 128, 64)
+    )

@@ -1,0 +1,80 @@
+"""Stacked GAN (Huang et al. 2017, arXiv 1612.04357); networks in `models/stacked_gan.py`, players in
+`training/stacked_gan.py`. For data with labels.
+
+`stacked-gan` has the settings of the authors' code for MNIST, at 32x32: Adam 0.0001 with beta1 0.5, batch 100, 200
+epochs of 60,000 images, weights 1, 1 and 10. The encoder takes the first five epochs; half of the run is joint.
+
+Deviations: in the joint part G1's loss has a share of 0.01 of G0's, as in the code for CIFAR-10; sides move in turn,
+once each. What is sampled and shipped is a moving average of the weights.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+
+import torch
+from torch import nn
+
+from models.stacked_gan import Encoder, StackedGenerator, bottom_discriminator, top_discriminator
+from training.game import Clock, Game, Schedule
+from training.recipes.recipe import DataFormat, Recipe
+from training.schedules import cosine
+from training.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
+
+
+@dataclass(frozen=True)
+class StackedGANRecipe(Recipe):
+    """Stacked GAN: from labels to an encoder's features, from these to pictures."""
+
+    encoder_kimg: float = 300.0  # training of the encoder, thousands of images
+    joint_kimg: float = 6_000.0  # images shown before the levels are joined, thousands
+    widths_e: tuple[int, ...] = (32, 32)  # channels of the encoder, fine to coarse
+    widths_g: tuple[int, ...] = (128, 128, 64)  # channels of G0, coarse to fine
+    widths_d: tuple[int, ...] = (32, 64, 128)  # channels of D0, fine to coarse
+    features: int = 256  # length of the encoder's features
+    noise_sizes: tuple[int, int] = (50, 50)  # length of the noise of G1 and G0
+    entropy: float = 10.0  # weight of the entropy loss
+    share: float = 0.01  # weight of G0's loss in G1's, once joined
+    lr: float = 0.0001  # Adam's step size, all networks
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.encoder_kimg <= self.joint_kimg:
+            raise ValueError(
+                f"encoder_kimg must be positive and at most joint_kimg, {self.joint_kimg}, not {self.encoder_kimg}"
+            )
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        names, shape = data.class_names, (data.channels, data.frame)
+        g = StackedGenerator(names, self.resolution, self.widths_g, self.features, self.noise_sizes, *shape)
+        e = Encoder(len(names), self.resolution, self.widths_e, self.features, *shape)
+        d1 = top_discriminator(self.features, self.noise_sizes[0])
+        d0 = bottom_discriminator(self.resolution, self.widths_d, self.noise_sizes[1], *shape)
+        start, joint = self.encoder_kimg * 1000, self.joint_kimg * 1000
+        top = Top("1", e, g.top, d1, self.entropy)
+        bottom = Bottom("0", e, g.bottom, d0, self.entropy, top, joint)
+        share, when = partial(_after, images=joint, weight=self.share), (start, inf)
+        players = (
+            Encode("e", e, *self._steps(e), 0, start),
+            DiscriminateLevel("d1", d1, *self._steps(d1), *when, top),
+            GenerateLevel("g1", g.top, *self._steps(g.top), *when, top, bottom, share),
+            DiscriminateLevel("d0", d0, *self._steps(d0), *when, bottom),
+            GenerateLevel("g0", g.bottom, *self._steps(g.bottom), *when, bottom, None, share),
+        )
+        return Game(players, g)
+
+    def _steps(self, network: nn.Module) -> tuple[torch.optim.Optimizer, Schedule]:
+        """The network's optimiser and its step size."""
+        adam = torch.optim.Adam(network.parameters(), lr=self.lr, betas=(0.5, 0.999), fused=True)
+        return adam, partial(cosine, start=self.lr, end=self.lr)
+
+
+def _after(clock: Clock, images: float, weight: float) -> float:
+    """The weight once so many images have been shown; before, none."""
+    return weight if clock.images >= images else 0.0
+
+
+def stacked_gan() -> StackedGANRecipe:
+    """The networks of the code for MNIST, at 32x32; they train on two CPU cores."""
+    return StackedGANRecipe(resolution=32, kimg=12_000, batch=100, flip=False)
