@@ -7,6 +7,7 @@ one. `python -m serving.engine` tells whether the models that would be served ca
 """
 
 import json
+import math
 import os
 import re
 import secrets
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from models.checkpoint import find_model, load_generator, read_config
+from models.frame import size_at
 from models.sampler import Sampler, check_label
 from serving.schemas import MAX_PIXELS, MAX_SEED, Format, GenerateRequest, GrowRequest, Layout, RefusedError
 
@@ -37,8 +39,12 @@ class Model:
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """Sides of the pictures it yields, pixels, coarse to fine."""
+        """Shorter sides of the pictures it yields, pixels, coarse to fine."""
         return self.sampler.generator.resolutions
+
+    def size(self, resolution: int) -> tuple[int, int]:
+        """Height and width of its pictures at a resolution."""
+        return size_at(resolution, self.sampler.generator.frame)
 
     @property
     def channels(self) -> int:
@@ -79,7 +85,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Picture:
-    """A job done: uint8 (C, r, r)."""
+    """A job done: uint8 (C, H, W)."""
 
     job: Job
     image: Tensor
@@ -177,8 +183,9 @@ class Engine:
         if isinstance(asked, GenerateRequest):
             count = asked.count
             layout = asked.layout if count > 1 or asked.layout == "zip" else None
-        if count * resolution**2 > MAX_PIXELS:
-            most = MAX_PIXELS // resolution**2
+        pixels = math.prod(model.size(resolution))
+        if count * pixels > MAX_PIXELS:
+            most = MAX_PIXELS // pixels
             raise RefusedError(
                 400, f"at resolution {resolution} count must be at most {most}; ask several times"
             )
@@ -214,7 +221,7 @@ class Engine:
         return [side for side in self.models[order.model].resolutions if side <= order.resolution]
 
     def grow(self, order: Order) -> Iterator[Tensor]:
-        """The first picture of an order at each resolution, uint8 (C, r, r), each computed when asked for."""
+        """The first picture of an order at each resolution, uint8 (C, H, W), each computed when asked for."""
         first = Job(order, order.seeds[0])
         for images in self.models[order.model].sampler.stream([first.seed], order.truncation, first.label):
             yield images[0].cpu()

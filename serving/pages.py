@@ -26,7 +26,8 @@ _INFO = {
 _MODELS_PATH = {
     "get": {
         "summary": "The models that are served",
-        "description": "Name, architecture, resolutions, channels, labels, default or not, what is known of each.",
+        "description": "Name, architecture, resolutions (shorter sides), height and width of the largest picture, "
+        "channels, labels, default or not, what is known of each.",
         "operationId": "Crescendo__models",
         "tags": ["Service APIs"],
         "responses": {"200": {"description": "Successful Response", "content": {"application/json": {}}}},
@@ -46,6 +47,8 @@ def pages(engine: Callable[[], "Engine"], openapi: Callable[[], dict[str, Any]])
                         "name": name,
                         "architecture": model.architecture,
                         "resolutions": model.resolutions,
+                        "height": model.size(model.resolutions[-1])[0],
+                        "width": model.size(model.resolutions[-1])[1],
                         "channels": model.channels,
                         "labels": model.labels,
                         "default": name == engine().default,

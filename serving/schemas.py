@@ -35,7 +35,10 @@ class GrowRequest(BaseModel):
         default=None, max_length=100, description="a name from /models; without it the default one"
     )
     resolution: int | None = Field(
-        default=None, ge=1, le=65536, description="side in pixels, one of the model's; without it the largest"
+        default=None,
+        ge=1,
+        le=65536,
+        description="shorter side in pixels, one of the model's; without it the largest",
     )
     truncation: float = Field(
         default=1.0, ge=0, le=1, description="variety: 0 the most typical picture, 1 the full range"

@@ -79,7 +79,10 @@ class PicturesOutput(_Output):
 
 
 class EventsOutput(_Output):
-    """Server-sent events: `image` with JSON (resolution, index, of, seed, label, model, format, image), `done`."""
+    """Server-sent events: `image` and at last `done`.
+
+    The fields of an image, as JSON: resolution, height, width, index, of, seed, label, model, format, image.
+    """
 
     media_type: ClassVar[str] = "text/event-stream"
 
@@ -145,6 +148,8 @@ class Crescendo:
             content = await loop.run_in_executor(pool, encode, image, order.format)
             fields = {
                 "resolution": side,
+                "height": image.shape[1],
+                "width": image.shape[2],
                 "index": index,
                 "of": len(sides),
                 "seed": order.seeds[0],

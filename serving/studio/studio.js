@@ -8,6 +8,8 @@ const [picture, stages, controls, seed, truncation, variety, model, nature, labe
 ].map((id) => document.getElementById(id));
 const [download, statusLine, errorBox] = ["download", "status", "error"].map((id) => document.getElementById(id));
 
+const growth = picture.parentElement;
+
 let models = [];
 let growing = new AbortController(); // ends the growth under way, at the service too
 
@@ -66,8 +68,8 @@ function offerLabels() {
 
 function describe() {
   variety.value = Math.round(truncation.value * 100) + " %";
-  const { architecture, resolutions } = chosenModel();
-  nature.textContent = `${architecture}, grows to ${resolutions.at(-1)} × ${resolutions.at(-1)} pixels`;
+  const { architecture, width, height } = chosenModel();
+  nature.textContent = `${architecture}, grows to ${width} × ${height} pixels`;
 }
 
 // --- The growth ---
@@ -91,12 +93,15 @@ async function grow() {
       if (event !== "image") continue;
       await pause(shownAt + DWELL - performance.now());
       if (signal.aborted) return;
-      if (first) stages.replaceChildren();
+      if (first) {
+        stages.replaceChildren();
+        makeRoom(data);
+      }
       first = false;
       addStage(data);
       shownAt = performance.now();
       const of = data.label === null ? "" : `, ${data.label}`;
-      statusLine.textContent = `Seed ${data.seed}${of}, ${data.resolution} × ${data.resolution} (${data.index} of ${data.of})`;
+      statusLine.textContent = `Seed ${data.seed}${of}, ${data.width} × ${data.height} (${data.index} of ${data.of})`;
     }
   } catch (problem) {
     if (signal.aborted) return;
@@ -148,11 +153,16 @@ function pause(duration) {
 
 // --- What is seen ---
 
+// Lets the page have room for pictures of these proportions.
+function makeRoom({ width, height }) {
+  growth.style.setProperty("--ratio", width / height);
+}
+
 function addStage(data) {
   const button = document.createElement("button");
   button.type = "button";
   button.append(image(data));
-  button.setAttribute("aria-label", `Show it at ${data.resolution} by ${data.resolution} pixels`);
+  button.setAttribute("aria-label", `Show it at ${data.width} by ${data.height} pixels`);
   button.addEventListener("click", () => show(data, button));
   const label = document.createElement("span");
   label.textContent = data.resolution;
@@ -165,7 +175,7 @@ function addStage(data) {
 
 function show(data, button) {
   const layer = image(data);
-  layer.alt = `The picture of seed ${data.seed} at ${data.resolution} by ${data.resolution} pixels`;
+  layer.alt = `The picture of seed ${data.seed} at ${data.width} by ${data.height} pixels`;
   layer.addEventListener("animationend", () => {
     while (picture.firstChild !== layer) picture.firstChild.remove(); // what it has covered
   });
@@ -226,7 +236,9 @@ document.addEventListener("keydown", (event) => {
 try {
   models = (await (await reach("models")).json()).models;
   model.replaceChildren(...models.map((each) => new Option(each.name)));
-  if (readAddress()) grow();
+  const asked = readAddress();
+  makeRoom(chosenModel());
+  if (asked) grow();
   else describe();
 } catch (problem) {
   complain(problem.message);

@@ -12,6 +12,7 @@ from painted import Painter, pictures
 from rich.console import Console
 
 from data_prep.store import PyramidDataset
+from evaluation.baselines import fit
 from evaluation.evaluate import evaluate
 from evaluation.features import FeatureNetwork
 from evaluation.progress import Advance
@@ -147,6 +148,25 @@ def test_grey_and_alpha(tmp_path: Path, network: FeatureNetwork, channels: int) 
     result = evaluate(MSGGenerator(16, (4, 4, 4), 8, channels), dataset, 20, network)
     assert result["protocol"]["channels"] == channels
     assert result["frechet_distance"]["generated"] > result["frechet_distance"]["real"]
+
+
+@pytest.mark.parametrize("size", [(16, 20), (24, 16)])
+def test_other_proportions(tmp_path: Path, network: FeatureNetwork, size: tuple[int, int]) -> None:
+    images = pictures(40, 0, 32)[..., : size[0], : size[1]]
+    dataset = PyramidDataset(write_dataset(tmp_path / "data", images))
+    frame = (size[0] // 4, size[1] // 4)
+    result = evaluate(MSGGenerator(16, (4, 4, 4), 8, frame=frame), dataset, 20, network)
+    assert result["protocol"]["frame"] == list(frame)
+    for name in ("frechet_distance", "ms_ssim", "sliced_wasserstein_distance"):
+        assert result[name]["generated"] != result[name]["real"]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(table(result))
+    assert f"real ones at {size[0]}x{size[1]}" in console.export_text()
+    with pytest.raises(ValueError, match="the model's are of 16x16: prepare the data with --size 16x16"):
+        evaluate(MSGGenerator(16, (4, 4, 4), 8), dataset, 20)
+    baseline = fit("mean-image", dataset)
+    assert (baseline.resolutions, baseline.frame) == ((16,), frame)
+    assert evaluate(baseline, dataset, 20)["ms_ssim"]["generated"]["mean"] == pytest.approx(1, abs=1e-4)
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, reals: PyramidDataset) -> None:

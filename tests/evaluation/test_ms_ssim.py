@@ -29,6 +29,15 @@ def test_a_picture_is_like_itself(channels: int) -> None:
     assert pair_similarities(images).tolist() == pytest.approx([1.0] * 6, abs=1e-5)
 
 
+def test_scales_are_those_of_the_shorter_side() -> None:
+    images = pictures(4, 0, 64)
+    for wide in (images[:, :, :32], images[..., :32]):
+        similar = multiscale_structural_similarity_index_measure(
+            wide[0::2].float(), wide[1::2].float(), data_range=255.0, betas=exponents(32), reduction="none"
+        )
+        assert pair_similarities(wide).tolist() == pytest.approx(similar.tolist(), abs=1e-5)
+
+
 def test_five_scales_are_the_published_measure() -> None:
     images = pictures(4, 0, 256)
     published = multiscale_structural_similarity_index_measure(

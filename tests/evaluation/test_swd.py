@@ -11,7 +11,7 @@ from evaluation.swd import Patches, level_sizes, sliced_wasserstein
 
 
 def gather(images: Tensor, seed: int) -> Patches:
-    patches = Patches(images.shape[-1], images.shape[1], np.random.default_rng(seed))
+    patches = Patches(min(images.shape[2:]), images.shape[1], np.random.default_rng(seed))
     for part in images.split(50):
         patches.add(part)
     return patches
@@ -38,6 +38,16 @@ def test_levels_go_down_to_16() -> None:
 def test_same_pictures_and_places_are_at_zero() -> None:
     images = pictures(40, 0)
     assert distance(images, images, seed_b=0) == {32: 0.0, 16: 0.0}
+
+
+def test_places_are_all_over_pictures_that_are_not_square() -> None:
+    """The gradient along the longer side is seen whole: a picture turned over is another, its two halves are not."""
+    ramp = torch.arange(64).view(1, 1, 1, 64).expand(30, 1, 16, 64).byte() * 3
+    for images in (ramp, ramp.mT):
+        patches = gather(images, 0)
+        (sums,) = patches._sums / (patches.images * swd.PATCHES * swd.SIDE**2)
+        assert sums[0].item() == pytest.approx(94.5, abs=2)
+        assert list(distance(images, images.flip(2, 3))) == [16]
 
 
 def test_contrast_and_brightness_are_normalised_away() -> None:

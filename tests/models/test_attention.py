@@ -83,11 +83,20 @@ def test_pictures_of_a_batch_do_not_see_each_other() -> None:
     torch.testing.assert_close(attention(x), alone)
 
 
-@pytest.mark.parametrize(("ratio", "pool"), [(2, 2), (8, 1)])
-def test_it_is_twice_differentiable(ratio: int, pool: int) -> None:
+def test_no_pixel_is_left_out_where_patches_do_not_fit() -> None:
+    torch.manual_seed(0)
+    attention = _open(Attention(8))
+    x = torch.randn(1, 8, 4, 5, requires_grad=True)
+    attention(x)[..., 0, 0].sum().backward()
+    assert x.grad is not None
+    assert x.grad[..., 4].any()
+
+
+@pytest.mark.parametrize(("ratio", "pool", "width"), [(2, 2, 4), (8, 1, 4), (2, 2, 5)])
+def test_it_is_twice_differentiable(ratio: int, pool: int, width: int) -> None:
     torch.manual_seed(0)
     attention = _open(Attention(8, ratio, pool)).double()
-    x = torch.randn(2, 8, 4, 4, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 8, 4, width, dtype=torch.float64, requires_grad=True)
     parameters = [*attention.parameters()]
 
     def run(x: Tensor, *_: Tensor) -> Tensor:

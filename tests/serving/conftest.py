@@ -23,13 +23,16 @@ NOT_NEEDED = ["accelerate", "datasets", "data_prep", "evaluation", "kornia", "tr
 
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders by name: models of 1, 3 and 4 channels, a slow one, one with labels, and a training run."""
+    """Folders by name: models of 1, 3 and 4 channels, a slow one, one with labels, and a training run.
+
+    Pictures of 1 and of 4 channels are not square.
+    """
     root = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     generators = {
         "tiny": MSGGenerator(16, (8, 8, 8), latent_size=16),
-        "grey": MSGGenerator(8, (8, 8), latent_size=16, image_channels=1),
-        "alpha": MSGGenerator(8, (8, 8), latent_size=16, image_channels=4),
+        "grey": MSGGenerator(8, (8, 8), latent_size=16, image_channels=1, frame=(4, 6)),
+        "alpha": MSGGenerator(8, (8, 8), latent_size=16, image_channels=4, frame=(5, 4)),
         "slow": MSGGenerator(512, (8, 8, 8, 8, 8, 32, 64, 64), latent_size=16),
         "cats": ProGANGenerator(8, (8, 8), latent_size=16, class_names=("tabby", "café, noir", "wild")),
     }

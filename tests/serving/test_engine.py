@@ -73,10 +73,14 @@ def test_a_batch_keeps_its_order(painter: Engine) -> None:
         assert torch.equal(picture.image, alone)
 
 
-def test_pixels_are_bounded(painter: Engine) -> None:
+def test_pixels_are_bounded(painter: Engine, recorder: Recorder) -> None:
     assert len(painter.order(GenerateRequest(count=16)).seeds) == 16
     with pytest.raises(RefusedError, match="at resolution 1024 count must be at most 16"):
         painter.order(GenerateRequest(count=17))
+    recorder.frame = (4, 16)
+    assert len(painter.order(GenerateRequest(count=4)).seeds) == 4
+    with pytest.raises(RefusedError, match="at resolution 1024 count must be at most 4"):
+        painter.order(GenerateRequest(count=5))
 
 
 def test_an_order_says_what_each_picture_is_of(painter: Engine) -> None:

@@ -188,10 +188,22 @@ def test_growth_ends_in_the_generated_picture(client: httpx.Client) -> None:
         assert name == "image"
         assert pixels(base64.b64decode(data["image"])).shape == (side, side, 3)
         assert {key: data[key] for key in data.keys() - {"image"}} == {
-            "resolution": side, "index": index, "of": 3, "seed": 4, "label": None, "model": "tiny", "format": "webp"
+            "resolution": side, "height": side, "width": side,
+            "index": index, "of": 3, "seed": 4, "label": None, "model": "tiny", "format": "webp"
         }  # fmt: skip
     whole = ask(client, seed=4, truncation=0.5, format="webp").content
     assert base64.b64decode(images[-1][1]["image"]) == whole
+
+
+@pytest.mark.parametrize(("name", "height", "width"), [("grey", 8, 12), ("alpha", 10, 8)])
+def test_pictures_that_are_not_square(client: httpx.Client, name: str, height: int, width: int) -> None:
+    (model,) = (each for each in client.get("/models").json()["models"] if each["name"] == name)
+    assert (model["height"], model["width"], model["resolutions"]) == (height, width, [4, 8])
+    *images, _ = events(client, model=name, seed=1)
+    sizes = [pixels(base64.b64decode(data["image"])).shape[:2] for _, data, _ in images]
+    assert sizes == [(height // 2, width // 2), (height, width)]
+    assert [(data["height"], data["width"]) for _, data, _ in images] == sizes
+    assert pixels(ask(client, model=name, seed=1, count=6).content).shape[:2] == (2 * height, 3 * width)
 
 
 def test_growth_stops_at_the_resolution_asked_for(client: httpx.Client) -> None:
@@ -367,7 +379,7 @@ def test_models(client: httpx.Client) -> None:
     models = client.get("/models").json()["models"]
     assert [model["name"] for model in models] == ["tiny", "grey", "alpha", "slow", "cats", "run"]
     assert models[0] == {
-        "name": "tiny", "architecture": "msg-gan", "resolutions": [4, 8, 16], "channels": 3,
+        "name": "tiny", "architecture": "msg-gan", "resolutions": [4, 8, 16], "height": 16, "width": 16, "channels": 3,
         "labels": [], "default": True, "about": {"of": "tiny", "distance": None},
     }  # fmt: skip
     assert [model["channels"] for model in models] == [3, 1, 4, 3, 3, 3]

@@ -116,11 +116,27 @@ def test_cutout_is_a_square_of_half_the_side(
     assert torch.equal(kept, expected)
 
 
+def test_reach_and_cutout_follow_height_and_width() -> None:
+    x = torch.randn(1, 3, 16, 32, generator=torch.Generator().manual_seed(0))
+    moved = translation(x, torch.tensor([[0.99, 0.99]]), 16)
+    assert torch.equal(moved[..., 2:, 4:], x[..., :-2, :-4])
+    assert moved[..., :2, :].count_nonzero() == moved[..., :4].count_nonzero() == 0
+    kept = cutout(torch.ones(1, 1, 16, 32), torch.tensor([[0.5, 0.5]]), 16)
+    expected = torch.ones(1, 1, 16, 32)
+    expected[..., 4:12, 8:24] = 0
+    assert torch.equal(kept, expected)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("scale", [2, 4, 8])
-def test_a_coarse_picture_is_changed_as_the_fine_one(name: OperationName, scale: int) -> None:
+@pytest.mark.parametrize("stretched", [False, True])
+def test_a_coarse_picture_is_changed_as_the_fine_one(
+    name: OperationName, scale: int, stretched: bool
+) -> None:
     """Changing a picture without fine detail and averaging it is changing its average."""
     (coarse,) = _pictures(50, 32 // scale, dtype=torch.float64)
+    if stretched:
+        coarse = torch.cat([coarse, coarse[..., : 16 // scale].flip(0)], dim=3)
     fine = F.interpolate(coarse, scale_factor=scale)
     uniforms, apply = _uniforms(50, name).double(), OPERATIONS[name].apply
     expected = F.avg_pool2d(apply(fine, uniforms, 32), scale)

@@ -63,7 +63,7 @@ def test_pictures_are_the_files_themselves(tmp_path: Path) -> None:
     tracker.video(32, video)
     tracker.close()
     for side, path in paths.items():
-        ((images, value),) = values(tmp_path, f"samples/{side}x{side}")
+        ((images, value),) = values(tmp_path, f"samples/{side}x{2 * side}")
         assert (images, value.image.width, value.image.height) == (16, 2 * side, side)
         assert value.image.encoded_image_string == path.read_bytes()
     ((images, value),) = values(tmp_path, "growth")

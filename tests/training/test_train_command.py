@@ -49,7 +49,7 @@ def _new(data: Path, out: Path, *more: str) -> tuple[str | Path, ...]:
 FIELDS = {
     "too low a size": (
         ("--resolution", "32", "--widths", "8", "8", "8", "8"),
-        "goes up to 16x16, the recipe to 32: prepare it with --size 32, or train with --resolution 16",
+        "goes up to 16x16, the recipe to 32x32: prepare it with --size 32x32, or train with --resolution 16",
     ),
     "odd widths": (("--widths", "8", "7", "8"), "widths must be 3 even numbers from 2 to 4096"),
     "too few widths": (("--widths", "8", "8"), "widths must be 3 even numbers from 2 to 4096"),

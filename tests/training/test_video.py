@@ -61,6 +61,21 @@ def test_grey_pictures_and_transparent_ones(
     assert _read(tmp_path / "growth.gif")[0] == [(255, 255, 255), seen]
 
 
+def test_pictures_that_are_not_square_keep_their_proportions(tmp_path: Path) -> None:
+    for images, shade in enumerate((60, 200)):
+        pictures = torch.full((36, 3, 24, 16), 128, dtype=torch.uint8)
+        for place in range(36):
+            if place % 6 < TILES and place // 6 < TILES:
+                pictures[place] = shade
+        (tmp_path / f"{images:010d}").mkdir()
+        save_png(grid(pictures), tmp_path / f"{images:010d}" / "0016.png")
+    assert write_growth_video(tmp_path, tmp_path / "growth.gif")
+    with Image.open(tmp_path / "growth.gif") as found:
+        assert found.size == (TILES * SIDE, TILES * SIDE * 3 // 2)
+        colours = [frame.convert("RGB").getcolors() for frame in ImageSequence.Iterator(found)]
+    assert [[colour for _, colour in frame or []] for frame in colours] == [[(60,) * 3], [(200,) * 3]]
+
+
 def test_a_long_run_is_thinned_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video, "FRAMES", 8)
     count = 17
