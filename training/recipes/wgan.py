@@ -5,8 +5,8 @@ every weight of the critic cut to [-0.01, 0.01], five moves of the critic for on
 the first 25 rounds and in every 500th. `wgan-gp` has a penalty of weight 10 in place of clipping, layer norm in the
 critic, and Adam 0.0001 with betas 0 and 0.9. Both: batch 64.
 
-Deviations: weights are cut after each step, and once before the first, which is the same as before each; a move's
-forecast before the run leaves out the critic's extra moves; see also `convolutional.py`.
+Deviations: weights are cut after each step, and once before the first, which is the same as before each; the
+forecast made before a run leaves out the critic's extra moves; see also `convolutional.py`.
 """
 
 from dataclasses import replace
