@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from toy import RECIPE, differences, metrics, newest_state, shapes, state_of, train
+from toy import RECIPE, ROOT, differences, environment, metrics, newest_state, shapes, state_of, train
 
 from evaluation.__main__ import run as evaluate
 from models.generator import Generator
@@ -238,3 +240,30 @@ def test_what_cannot_be_measured_is_refused_before_the_run(
     said = capfd.readouterr()
     assert message in " ".join((said.out + said.err).replace("│", " ").split())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+def test_of_two_processes_one_measures(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    often = ("--evaluate-every", "0.016", "--evaluate-pictures", "16")
+    launch = [
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+    ]
+    done = subprocess.run(
+        [sys.executable, *launch, "train.py", *SMALL, *often, "--data", str(data), "--out", str(out)],
+        cwd=ROOT,
+        env=environment(ACCELERATE_USE_CPU="true"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    swd = "metric/sliced_wasserstein_distance/mean"
+    assert [line["images"] for line in metrics(out) if swd in line] == [16, 32]
+    assert done.stdout.count("best by sliced_wasserstein_distance/mean") == 1
