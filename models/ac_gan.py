@@ -6,25 +6,26 @@ Deviations: at other sizes than the paper's (128x128, and 32x32 from widths 384,
 often the coarsest features are doubled. See also `blocks.py`.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.blocks import Painter, PlainBatchNorm, measure_from_prior, root_size
+from models.blocks import Painter, PaintingGenerator, PlainBatchNorm
 from models.cgan import check_labels
 from models.dcgan import draw_weights
 from models.discriminator import Discriminator, Verdict
 from models.frame import checked, size_at
-from models.generator import Generator, check_resolution
+from models.generator import check_resolution
 from models.layers import LEAK
 
 _DROPPED = 0.5  # share of the features that the discriminator's dropout zeroes
 
 
-class ACGANGenerator(Generator):
-    """z ~ N(0, I) and a label, one hot -> one image. Kernels are 5x5."""
+class ACGANGenerator(PaintingGenerator):
+    """z ~ N(0, I) and a label, one hot -> one image; coarser ones to look at. Kernels are 5x5."""
 
     def __init__(
         self,
@@ -37,24 +38,22 @@ class ACGANGenerator(Generator):
     ) -> None:
         super().__init__()
         check_labels(len(class_names))
-        self.resolutions, self.frame = (resolution,), checked(frame)
+        self.frame = checked(frame)
         self.widths, self.class_names, self.noise_size = tuple(widths), tuple(class_names), noise_size
         self.latent_size, self.image_channels = noise_size + len(class_names), image_channels
-        root = root_size(resolution, self.widths, self.frame)
-        self.layers = Painter(self.latent_size, self.widths, image_channels, root, kernel=5)
+        self.painter = Painter(
+            self.latent_size, resolution, self.widths, image_channels, self.frame, kernel=5
+        )
+        self.resolutions = self.painter.resolutions
         draw_weights(self)
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """N(0, I), then a label: (count, latent_size)."""
         return self.with_drawn_labels(torch.randn(count, self.noise_size, generator=rng), rng)
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the image (N, image_channels, H, W). Truncation makes the noise smaller."""
-        yield self.layers(torch.cat([z[:, : self.noise_size] * truncation, z[:, self.noise_size :]], dim=1))
-
-    def find_center(self) -> None:
-        """Measure batch norm's statistics."""
-        measure_from_prior(self)
+    def given(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """The latent vectors. Truncation makes the noise smaller."""
+        return torch.cat([z[:, : self.noise_size] * truncation, z[:, self.noise_size :]], dim=1)
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -94,8 +93,8 @@ class ACGANDiscriminator(Discriminator):
             self.layers.append(nn.Conv2d(a, b, 3, stride=2 - level % 2, padding=1, bias=level == 0))
             self.layers.append(PlainBatchNorm(b) if level > 0 else nn.Identity())
             self.layers.extend([nn.LeakyReLU(LEAK), nn.Dropout(_DROPPED)])
-        height, width = size_at(resolution, checked(frame))
-        features = widths[-1] * (height // 8) * (width // 8)
+        height, width = (math.ceil(side / 8) for side in size_at(resolution, checked(frame)))
+        features = widths[-1] * height * width
         self.score, self.classify = nn.Linear(features, 1), nn.Linear(features, classes)
         draw_weights(self)
 

@@ -4,7 +4,8 @@ Deviations, of all who use them: sizes are powers of two, halved or doubled exac
 layer gives to convolutions is normalised map by map.
 """
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from models.frame import Frame, size_at
 from models.generator import Generator, check_resolution
 from models.normalization import BatchNorm, measure_statistics
+from models.preview import Preview, fit_previews
 
 
 class PlainBatchNorm(nn.Module):
@@ -62,33 +64,76 @@ def root_size(resolution: int, widths: Sequence[int], frame: Frame) -> tuple[int
     return size_at(side, frame)
 
 
-class Painter(nn.Sequential):
+class Painter(nn.Module):
     """A dense layer, then transposed convolutions, each but the last with batch norm and ReLU; tanh.
 
-    (N, n_in) -> pictures (N, image_channels, H, W) in [-1, 1].
+    (N, n_in) -> pictures (N, image_channels, H, W) in [-1, 1]; coarser ones to look at.
     """
 
     def __init__(
         self,
         n_in: int,  # input features
-        widths: Sequence[int],  # channels of the features, coarse to fine
+        resolution: int,  # shorter side of the picture, pixels
+        widths: Sequence[int],  # channels of the features, coarse to fine, the last at half the resolution
         image_channels: int,  # 1 grey, 3 RGB, 4 RGBA
-        root: tuple[int, int],  # height and width of the coarsest features, pixels
+        frame: Frame,  # height and width of the picture at resolution 4
         kernel: int,  # side of the kernels, pixels
     ) -> None:
-        height, width = root
-        super().__init__(
-            nn.Linear(n_in, widths[0] * height * width, bias=False),
-            nn.Unflatten(1, (widths[0], height, width)),
-            *(PlainBatchNorm(widths[0]), nn.ReLU()),
+        super().__init__()
+        height, width = root_size(resolution, widths, frame)
+        first = widths[0]
+        self.resolutions = tuple(resolution >> level for level in range(len(widths), -1, -1))
+        self.root = nn.Sequential(
+            nn.Linear(n_in, first * height * width, bias=False),
+            nn.Unflatten(1, (first, height, width)),
+            *(PlainBatchNorm(first), nn.ReLU()),
         )
-        for a, b in pairwise(widths):
-            self.extend([up(a, b, kernel, bias=False), PlainBatchNorm(b), nn.ReLU()])
-        self.extend([up(widths[-1], image_channels, kernel), nn.Tanh()])
+        self.blocks = nn.ModuleList(
+            nn.Sequential(up(a, b, kernel, bias=False), PlainBatchNorm(b), nn.ReLU())
+            for a, b in pairwise(widths)
+        )
+        self.last = nn.Sequential(up(widths[-1], image_channels, kernel), nn.Tanh())
+        self.previews = nn.ModuleList(Preview(width, image_channels) for width in widths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The picture."""
+        *_, finest = self._features(x)
+        return cast(Tensor, self.last(finest))
+
+    def stream(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the picture at each of `resolutions`, once it exists."""
+        for preview, features in zip(self.previews, self._features(x), strict=True):
+            yield preview(features)
+        yield self.last(features)
+
+    def _features(self, x: Tensor) -> Iterator[Tensor]:
+        yield (x := self.root(x))
+        for block in self.blocks:
+            yield (x := block(x))
+
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Fit the coarser pictures, from batches of inputs."""
+        passes = ((x, self.last(x[-1])) for x in map(list, map(self._features, batches)))
+        fit_previews([cast(Preview, preview) for preview in self.previews], passes)
 
 
-@torch.no_grad()
-def measure_from_prior(generator: Generator) -> None:
-    """Measure a generator's batch norms from 256 fixed draws of its prior. It is in evaluation mode."""
-    rng, device = torch.Generator().manual_seed(0), next(generator.parameters()).device
-    measure_statistics(generator, [generator.prior(64, rng).to(device) for _ in range(4)])
+class PaintingGenerator(Generator):
+    """A generator that ends in a `Painter`. Subclasses set `painter` and implement `given`."""
+
+    painter: Painter
+
+    @abstractmethod
+    def given(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """What is painted of latent vectors (N, latent_size): the painter's input (N, n_in). See `stream`."""
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield the images (N, image_channels, H, W), coarse to fine."""
+        yield from self.painter.stream(self.given(z, truncation))
+
+    @torch.no_grad()
+    def find_center(self) -> None:
+        """Measure batch norm's statistics and the coarse pictures' layers, from 256 fixed draws, in evaluation mode."""
+        rng, device = torch.Generator().manual_seed(0), next(self.parameters()).device
+        batches = [self.prior(64, rng).to(device) for _ in range(4)]
+        measure_statistics(self, batches)
+        self.painter.fit(map(self.given, batches))

@@ -7,19 +7,18 @@ Deviations: codes that are continuous have a normal distribution of deviation 1 
 code for its MNIST. See also `blocks.py`; pictures end in tanh.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import Painter, PlainBatchNorm, dense, down, measure_from_prior, root_size
+from models.blocks import Painter, PaintingGenerator, PlainBatchNorm, dense, down, root_size
 from models.dcgan import draw_weights
 from models.discriminator import Discriminator, Verdict
 from models.frame import checked
-from models.generator import Generator
 
 _LEAK = 0.1  # negative slope of leaky ReLUs (0.01 in the authors' code)
 _READ = 128  # features of Q
@@ -57,8 +56,11 @@ class Codes:
         return first, others
 
 
-class InfoGANGenerator(Generator):
-    """Noise, uniform on (-1, 1), and codes -> one image. The codes are the end of the latent vector."""
+class InfoGANGenerator(PaintingGenerator):
+    """Noise, uniform on (-1, 1), and codes -> one image; coarser ones to look at.
+
+    The codes are the end of the latent vector.
+    """
 
     def __init__(
         self,
@@ -73,12 +75,12 @@ class InfoGANGenerator(Generator):
     ) -> None:
         super().__init__()
         self.codes = Codes(continuous, tuple(categorical))
-        self.resolutions, self.frame = (resolution,), checked(frame)
+        self.frame = checked(frame)
         self.widths, self.hidden, self.noise_size = tuple(widths), hidden, noise_size
         self.latent_size, self.image_channels = noise_size + self.codes.size, image_channels
-        root = root_size(resolution, self.widths, self.frame)
         self.dense = dense(self.latent_size, hidden, nn.ReLU())
-        self.layers = Painter(hidden, self.widths, image_channels, root, kernel=4)
+        self.painter = Painter(hidden, resolution, self.widths, image_channels, self.frame, kernel=4)
+        self.resolutions = self.painter.resolutions
         draw_weights(self)
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
@@ -86,15 +88,11 @@ class InfoGANGenerator(Generator):
         noise = torch.rand(count, self.noise_size, generator=rng) * 2 - 1
         return torch.cat([noise, self.codes.draw(count, rng)], dim=1)
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the image (N, image_channels, H, W). Truncation makes noise and continuous codes smaller."""
+    def given(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """The first layer's features. Truncation makes noise and continuous codes smaller."""
         numbers = self.noise_size + self.codes.continuous
         z = torch.cat([z[:, :numbers] * truncation, z[:, numbers:]], dim=1)
-        yield self.layers(self.dense(z))
-
-    def find_center(self) -> None:
-        """Measure batch norm's statistics."""
-        measure_from_prior(self)
+        return cast(Tensor, self.dense(z))
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""

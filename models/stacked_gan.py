@@ -8,18 +8,17 @@ Deviations: every level of the picture halves or doubles its size (the code mixe
 out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from models.blocks import Painter, dense, down, measure_from_prior, root_size
+from models.blocks import Painter, PaintingGenerator, dense, down, root_size
 from models.cgan import check_labels
 from models.dcgan import draw_weights
 from models.discriminator import Verdict
 from models.frame import Frame, checked
-from models.generator import Generator
 from models.layers import LEAK
 
 _UNITS = 256  # of the discriminators' dense layers
@@ -53,7 +52,12 @@ class Encoder(nn.Module):
 class TopGenerator(nn.Module):
     """G1: labels, one hot (N, classes), and noise (N, noise_size) -> features (N, features)."""
 
-    def __init__(self, classes: int, noise_size: int, features: int) -> None:
+    def __init__(
+        self,
+        classes: int,  # number of labels
+        noise_size: int,  # length of the noise
+        features: int,  # length of the features
+    ) -> None:
         super().__init__()
         self.noise_size = noise_size
         self.layers = nn.Sequential(
@@ -72,23 +76,28 @@ class BottomGenerator(nn.Module):
 
     def __init__(
         self,
-        features: int,
-        noise_size: int,
+        features: int,  # length of the features
+        noise_size: int,  # length of the noise
+        resolution: int,  # shorter side of the picture, pixels
         widths: Sequence[int],  # channels, coarse to fine
-        image_channels: int,
-        root: tuple[int, int],  # height and width of the coarsest, pixels
+        image_channels: int,  # 1 grey, 3 RGB, 4 RGBA
+        frame: Frame,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
         self.noise_size = noise_size
         self.of_noise = dense(noise_size, 128, nn.ReLU())
-        self.layers = Painter(features + 128, widths, image_channels, root, kernel=5)
+        self.painter = Painter(features + 128, resolution, widths, image_channels, frame, kernel=5)
+
+    def given(self, features: Tensor, noise: Tensor) -> Tensor:
+        """The painter's input."""
+        return torch.cat([self.of_noise(noise), features], dim=1)
 
     def forward(self, features: Tensor, noise: Tensor) -> Tensor:
         """Paint what the features are of."""
-        return cast(Tensor, self.layers(torch.cat([self.of_noise(noise), features], dim=1)))
+        return cast(Tensor, self.painter(self.given(features, noise)))
 
 
-class StackedGenerator(Generator):
+class StackedGenerator(PaintingGenerator):
     """G0(G1(label, z1), z0). The latent vector is z1, z0, both uniform on (0, 1), and the label."""
 
     def __init__(
@@ -103,29 +112,30 @@ class StackedGenerator(Generator):
     ) -> None:
         super().__init__()
         check_labels(len(class_names))
-        self.resolutions, self.frame = (resolution,), checked(frame)
+        self.frame = checked(frame)
         self.widths, self.class_names = tuple(widths), tuple(class_names)
         self.features, self.noise_sizes = features, tuple(noise_sizes)
         self.latent_size, self.image_channels = sum(noise_sizes) + len(class_names), image_channels
         first, second = noise_sizes
-        root = root_size(resolution, self.widths, self.frame)
         self.top = TopGenerator(len(class_names), first, features)
-        self.bottom = BottomGenerator(features, second, self.widths, image_channels, root)
+        self.bottom = BottomGenerator(features, second, resolution, self.widths, image_channels, self.frame)
+        self.resolutions = self.painter.resolutions
         draw_weights(self)
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """U(0, 1), then a label: (count, latent_size)."""
         return self.with_drawn_labels(torch.rand(count, sum(self.noise_sizes), generator=rng), rng)
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the image (N, image_channels, H, W). Truncation draws the noise towards 1/2."""
+    @property
+    def painter(self) -> Painter:  # type: ignore[override] # a part of G0
+        """What ends G0."""
+        return self.bottom.painter
+
+    def given(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """What G0's painter is given. Truncation draws the noise towards 1/2."""
         first, second, label = torch.split(z, [*self.noise_sizes, len(self.class_names)], dim=1)
         first, second = (0.5 + (noise - 0.5) * truncation for noise in (first, second))
-        yield self.bottom(self.top(label, first), second)
-
-    def find_center(self) -> None:
-        """Measure batch norm's statistics."""
-        measure_from_prior(self)
+        return self.bottom.given(self.top(label, first), second)
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -2,14 +2,13 @@
 as much as it can of a code, the end of its latent vector, by a statistics network that measures it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from models.generator import Generator
-from models.mine import Statistics
 from training.adversarial import Fakes, Term, grow, latents
 from training.draws import Draws
 from training.game import Batch, Clock, Move, Player
@@ -22,7 +21,7 @@ class CodeBound:
     """The bound on the information between pictures and their codes."""
 
     generator: Generator
-    statistics: Statistics
+    statistics: Callable[[Tensor, Tensor], Tensor]  # T: pictures, codes (N, code_size) -> (N,)
     code_size: int
     bound: UnbiasedBound
 
@@ -43,8 +42,7 @@ class CodeBound:
 class Measure(Player):
     """The statistics network's side: make the bound tight."""
 
-    network: Statistics
-    information: CodeBound
+    information: CodeBound  # by the player's network
 
     @property
     def state(self) -> nn.Module:

@@ -1,0 +1,312 @@
+"""CGAN, AC-GAN, InfoGAN, MINE and Stacked GAN: their settings, losses, who moves what and when, and real runs."""
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from toy import differences, newest_state, shapes, trainer_of
+
+from models.checkpoint import load_generator
+from models.sampler import Sampler
+from models.stacked_gan import StackedGenerator
+from tests.prepared import write_dataset
+from training.adversarial import Discriminate, Generate
+from training.draws import Draws
+from training.game import Batch, Clock, Game, Player
+from training.growth import Stage
+from training.mine import Measure
+from training.recipes import RECIPES
+from training.recipes.mine import MINERecipe
+from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.stacked_gan import StackedGANRecipe
+from training.stacked_gan import Bottom, DiscriminateLevel, GenerateLevel, Top
+from training.terms.mine import donsker_varadhan
+
+START = Clock(0, 1000, 0)
+SMALL: dict[str, dict[str, Any]] = {
+    "cgan": {"noise_size": 5, "units_g": (6, 7, 8), "units_d": (8, 5, 6)},
+    "ac-gan": {"widths_g": (6, 4), "widths_d": (4, 4, 6, 6, 8, 8), "noise_size": 5},
+    "infogan": {"widths": (6, 4), "hidden": 8, "noise_size": 5, "categorical": (3, 4)},
+    "mine": {"widths": (6, 4), "latent_size": 8, "code_size": 3},
+    "stacked-gan": {
+        **{"widths_e": (4, 4), "widths_g": (6, 4), "widths_d": (4, 6), "features": 9, "noise_sizes": (5, 4)},
+        **{"encoder_kimg": 0.016, "joint_kimg": 0.032, "share": 0.5},
+    },
+}
+EVERY = pytest.mark.parametrize("name", SMALL)
+
+
+def _recipe(name: str, **changes: Any) -> Recipe:
+    tiny = {"resolution": 16, "batch": 8, "kimg": 0.048, "precision": "fp32", "channels_last": False}
+    return replace(RECIPES[name](), **{**tiny, **SMALL[name], **changes})
+
+
+def _game(name: str, **changes: Any) -> Game:
+    torch.manual_seed(0)
+    return _recipe(name, **changes).build(DataFormat(3, ("a", "b")))
+
+
+def _batch() -> Batch:
+    reals = shapes(8, 16).float() / 127.5 - 1
+    draws = Draws(0, 0, 8, slice(0, 8), torch.device("cpu"))
+    return Batch(reals, torch.arange(8) % 2, draws, Stage(16, 8))
+
+
+def _latents(player: Discriminate | Generate) -> Tensor:
+    generator = player.generator if isinstance(player, Discriminate) else player.network
+    z = _batch().draws.draw("latents", generator.prior)
+    return generator.with_labels(z, torch.arange(8) % 2) if generator.class_names else z
+
+
+def _pair(game: Game) -> tuple[Discriminate, Generate]:
+    d, g = game.players[0], game.players[-1]
+    assert isinstance(d, Discriminate)
+    assert isinstance(g, Generate)
+    return d, g
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "kind", "rates"),
+    [
+        ("cgan", 100, "SGD", [0.1, 0.1]),
+        ("ac-gan", 100, "Adam", [2e-4, 2e-4]),
+        ("infogan", 128, "Adam", [2e-4, 1e-3]),
+        ("mine", 128, "Adam", [2e-4] * 3),
+        ("stacked-gan", 100, "Adam", [1e-4] * 5),
+    ],
+)
+def test_the_papers_settings(name: str, batch: int, kind: str, rates: list[float]) -> None:
+    assert RECIPES[name]().batch == batch
+    players = _game(name).players
+    assert [player.learning_rate(START) for player in players] == pytest.approx(rates)
+    for player in players:
+        assert type(player.optimizer).__name__ == kind
+        assert player.optimizer.param_groups[0].get("betas", (0.5, 0.999)) == (0.5, 0.999)
+
+
+def test_cgans_step_size_falls_with_its_steps_to_its_end() -> None:
+    rate = _game("cgan", batch=100).players[0].learning_rate
+    assert rate(Clock(100 * 1000, 10**9, 0)) == pytest.approx(0.1 / 1.00004**1000)
+    assert rate(Clock(10**9, 10**9, 0)) == 1e-6
+
+
+@pytest.mark.parametrize("name", ["cgan", "ac-gan", "stacked-gan"])
+def test_data_without_labels_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="prepare the data with labels, or choose a recipe that needs none"):
+        _recipe(name).build(DataFormat(3))
+
+
+@pytest.mark.parametrize("name", ["infogan", "infogan-faces", "mine", "mine-cpu", "ac-gan-cpu"])
+def test_every_recipe_builds(name: str) -> None:
+    names = ("a", "b") if name.startswith("ac") else ()
+    assert RECIPES[name]().build(DataFormat(3, names)).generator.class_names == names
+
+
+@EVERY
+def test_each_move_gives_all_of_the_players_own_weights_a_gradient_and_no_other(name: str) -> None:
+    game = _game(name)
+    clock = Clock(60, 100, 7)  # Stacked GAN is joined
+    for player in game.players:
+        for other in game.players:
+            other.network.requires_grad_(other is player)
+            other.network.zero_grad()
+        player.play(_batch(), clock).loss.backward()  # type: ignore[no-untyped-call]
+        for other in game.players:
+            for key, parameter in other.network.named_parameters():
+                assert (parameter.grad is not None) == (other is player), (player.name, other.name, key)
+
+
+def test_ac_gan_tells_classes_on_both_sides() -> None:
+    d, g = _pair(_game("ac-gan"))
+    for network in (d.network, g.network):
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    batch, kinds = _batch(), torch.arange(8) % 2
+    real, fake = d.network([batch.reals]), d.network(g.network(_latents(d))[-1:])
+    assert real.classes is not None
+    assert fake.classes is not None
+    of_real, of_fake = (F.cross_entropy(verdict.classes, kinds) for verdict in (real, fake))
+    expected = F.softplus(-real.score).mean() + F.softplus(fake.score).mean() + of_real + of_fake
+    torch.testing.assert_close(d.play(batch, START).loss, expected)
+    torch.testing.assert_close(g.play(batch, START).loss, F.softplus(-fake.score).mean() + of_fake)
+
+
+def test_infogans_sides_want_the_same_codes_read() -> None:
+    d, g = _pair(_game("infogan", weight_categorical=0.7, weight_continuous=0.2))
+    z = _latents(d)
+    real, fake = d.network([_batch().reals]), d.network(g.network(z)[-1:])
+    assert fake.latents is not None
+    errors = (z[:, -9:-7] - fake.latents[:, :2]).square().sum(1).mean() / 2
+    crossed = sum(
+        F.cross_entropy(fake.latents[:, a:b], z[:, a - 9 : b - 9 or None]) for a, b in ((2, 5), (5, 9))
+    )
+    wanted = 0.2 * errors + 0.7 * (crossed - math.log(3) - math.log(4))
+    expected = F.softplus(-real.score).mean() + F.softplus(fake.score).mean() + wanted
+    move = d.play(_batch(), START)
+    torch.testing.assert_close(move.loss, expected)
+    torch.testing.assert_close(g.play(_batch(), START).loss, F.softplus(-fake.score).mean() + wanted)
+    assert {"information/categorical", "information/continuous", "loss/codes"} < move.scalars.keys()
+
+
+def test_infogans_q_is_moved_with_the_discriminator() -> None:
+    d, g = _pair(_game("infogan"))
+    moved = {id(p) for group in d.optimizer.param_groups for p in group["params"]}
+    q = [p for name, p in d.network.named_parameters() if name.startswith("read")]
+    assert q
+    assert all(id(parameter) in moved for parameter in q)
+    assert not moved & {id(p) for group in g.optimizer.param_groups for p in group["params"]}
+
+
+def test_mines_players_share_one_bound() -> None:
+    game = _game("mine", weight=0.5)
+    d, g = _pair(game)
+    t = game.players[1]
+    assert isinstance(t, Measure)
+    z, others = _latents(d), _batch().draws.draw("marginal", g.network.prior)
+    with torch.no_grad():
+        pictures = g.network(z)[-1]
+        bound = donsker_varadhan(t.network(pictures, z[:, -3:]), t.network(pictures, others[:, -3:]))
+    move, of_g = t.play(_batch(), START), g.play(_batch(), START)
+    torch.testing.assert_close(move.loss, -bound)
+    torch.testing.assert_close(of_g.scalars["information/code_g"], bound)
+    torch.testing.assert_close(of_g.loss, of_g.scalars["loss/g"])  # the value; its gradient is of both
+    assert not t.information.bound.started
+    t.stepped(move.scalars, _batch().stage)
+    assert t.state.state_dict()["log_average"].item() == pytest.approx(
+        math.log(move.scalars["information/ratio"].item()), abs=1e-6
+    )
+
+
+def _gradient(player: Player) -> Tensor:
+    player.network.zero_grad()
+    player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    return torch.cat([p.grad.flatten() for p in player.network.parameters() if p.grad is not None])
+
+
+def test_mines_generator_follows_information_no_further_than_the_discriminator() -> None:
+    without, little, much = (_gradient(_game("mine", weight=w).players[-1]) for w in (0.0, 1e-3, 1e6))
+    assert 0 < (little - without).norm() < without.norm()
+    assert (much - without).norm().item() == pytest.approx(without.norm().item(), rel=1e-3)
+    cosine = F.cosine_similarity(little - without, much - without, dim=0)
+    assert cosine.item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_code_fits_into_the_latent_vector() -> None:
+    with pytest.raises(ValueError, match="code_size must be from 1 to latent_size, 4, not 5"):
+        MINERecipe(resolution=16, kimg=1, batch=8, latent_size=4, code_size=5)
+
+
+def _stack() -> tuple[Game, StackedGenerator, Top, Bottom]:
+    game = _game("stacked-gan")
+    _, _, g1, _, g0 = game.players
+    assert isinstance(g1, GenerateLevel)
+    assert isinstance(g0, GenerateLevel)
+    assert isinstance(g1.level, Top)
+    assert isinstance(g0.level, Bottom)
+    assert isinstance(game.generator, StackedGenerator)
+    return game, game.generator, g1.level, g0.level
+
+
+def test_the_encoder_moves_first_and_then_no_more() -> None:
+    game, *_ = _stack()
+    moves = {
+        images: [player.moves_in(Clock(images, 100, 0)) for player in game.players]
+        for images in (0, 8, 16, 64)
+    }
+    assert moves == {
+        0: [1, 0, 0, 0, 0],
+        8: [1, 0, 0, 0, 0],
+        16: [0, 1, 1, 1, 1],
+        64: [0, 1, 1, 1, 1],
+    }
+
+
+@pytest.mark.parametrize("images", [24, 64])
+def test_the_levels_losses_by_hand_alone_and_joined(images: int) -> None:
+    game, generator, top, bottom = _stack()
+    _, d1, g1, d0, g0 = game.players
+    batch, clock, label = _batch(), Clock(images, 100, 0), F.one_hot(torch.arange(8) % 2, 2).float()
+    noise = [batch.draws.uniform(f"noise{i}", size) for i, size in ((1, 5), (0, 4))]
+    with torch.no_grad():
+        features = top.encoder(batch.reals)
+        made = generator.top(label, noise[0])
+        given = made if images == 64 else features
+        picture = generator.bottom(given, noise[1])
+        ends = [(top, features, made), (bottom, batch.reals, picture)]
+        losses = []
+        for (level, real, fake), z in zip(ends, noise, strict=True):
+            of_real, of_fake = level.discriminator(real), level.discriminator(fake)
+            entropy = 10 * (of_fake.latents - z).square().mean()
+            d = (F.softplus(-of_real.score) + F.softplus(of_fake.score)).mean() / 2
+            losses.append((d + entropy, F.softplus(-of_fake.score).mean() + entropy))
+        right = F.cross_entropy(top.encoder.top(made), torch.arange(8) % 2)
+        back = (top.encoder(picture) - given).square().mean()
+    share = 0.5 * (losses[1][1] + back) if images == 64 else 0.0
+    torch.testing.assert_close(d1.play(batch, clock).loss, losses[0][0])
+    torch.testing.assert_close(d0.play(batch, clock).loss, losses[1][0])
+    torch.testing.assert_close(g1.play(batch, clock).loss, losses[0][1] + right + share)
+    torch.testing.assert_close(g0.play(batch, clock).loss, losses[1][1] + back)
+
+
+def test_the_generator_that_ships_is_the_stack() -> None:
+    _, generator, *_ = _stack()
+    z = generator.prior(3, torch.Generator().manual_seed(0))
+    first, second, label = z[:, :5], z[:, 5:9], z[:, 9:]
+    expected = generator.bottom(generator.top(label, first), second)
+    torch.testing.assert_close(generator(z)[-1], expected)
+
+
+def test_the_encoder_tells_labels() -> None:
+    game, *_ = _stack()
+    player = game.players[0]
+    before = player.play(_batch(), START)
+    for _ in range(300):
+        player.optimizer.zero_grad()
+        player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+        player.optimizer.param_groups[0]["lr"] = 0.003
+        player.optimizer.step()
+    after = player.play(_batch(), START)
+    assert after.loss < 0.1 * before.loss
+    assert after.scalars["encoder/accuracy"] == 1
+
+
+def test_parts_of_the_run_are_in_order() -> None:
+    with pytest.raises(ValueError, match=r"encoder_kimg must be positive and at most joint_kimg, 2, not 3"):
+        StackedGANRecipe(resolution=16, kimg=1, batch=8, encoder_kimg=3, joint_kimg=2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    labels = [number % 2 for number in range(20)]
+    return write_dataset(tmp_path_factory.mktemp("codes") / "data", shapes(20, 16), labels)
+
+
+@EVERY
+def test_a_resumed_run_ends_in_the_same_bits_and_a_model(name: str, data: Path) -> None:
+    recipe = _recipe(name, log_every=0.016, snapshot_every=100, checkpoint_every=0.024)
+    whole, run = data.parent / name, data.parent / f"{name}-resumed"
+    assert trainer_of(whole, data, recipe, name).run()
+    shutil.copytree(whole, run)
+    shutil.rmtree(max((run / "checkpoints").glob("[0-9]*")))
+    assert trainer_of(run, data, recipe, name).run()
+    assert differences(newest_state(run), newest_state(whole)) == []
+    generator = load_generator(whole)
+    *_, pictures = Sampler(generator).stream([0, 1])
+    assert pictures.shape == (2, 3, 16, 16)
+    assert pictures[0].ne(pictures[1]).any()
+
+
+def test_a_discriminator_of_a_level_moves_q_too() -> None:
+    game, *_ = _stack()
+    d1 = game.players[1]
+    assert isinstance(d1, DiscriminateLevel)
+    d1.play(_batch(), Clock(24, 100, 0)).loss.backward()  # type: ignore[no-untyped-call]
+    assert d1.network.read.weight.grad is not None
+    assert d1.network.read.weight.grad.abs().max() > 0
