@@ -22,9 +22,9 @@ from accelerate import Accelerator
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
 from models.atomic import write_text
+from models.frame import size_at
 from training import preflight, state
 from training.ema import MovingAverage
 from training.feed import Feed
@@ -177,10 +177,9 @@ def open_data(data: Path, recipe: Recipe) -> PyramidDataset:
     """
     dataset = PyramidDataset(data)
     if dataset.size < recipe.resolution:
+        size, wanted = ("{}x{}".format(*size_at(r, dataset.frame)) for r in (dataset.size, recipe.resolution))
         raise ValueError(
-            f"{data} goes up to {shape_text(dataset.size, dataset.frame)}, the recipe to "
-            f"{shape_text(recipe.resolution, dataset.frame)}: prepare it with "
-            f"--size {shape_text(recipe.resolution, dataset.frame)}, or train with --resolution {dataset.size}"
+            f"{data} goes up to {size}, the recipe to {wanted}: prepare it with --size {wanted}, or train with --resolution {dataset.size}"
         )
     return dataset
 
