@@ -179,7 +179,8 @@ def open_data(data: Path, recipe: Recipe) -> PyramidDataset:
     if dataset.size < recipe.resolution:
         size, wanted = ("{}x{}".format(*size_at(r, dataset.frame)) for r in (dataset.size, recipe.resolution))
         raise ValueError(
-            f"{data} goes up to {size}, the recipe to {wanted}: prepare it with --size {wanted}, or train with --resolution {dataset.size}"
+            f"{data} goes up to {size}, the recipe to {wanted}: prepare it with --size {wanted}, or "
+            f"train with --resolution {dataset.size}"
         )
     return dataset
 
