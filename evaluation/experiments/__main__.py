@@ -1,0 +1,46 @@
+"""Command line: python -m evaluation.experiments NAME --help."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+import tyro
+
+from evaluation.experiments.experiment import Experiment, run
+from evaluation.experiments.gaussians import Gaussians
+from evaluation.experiments.mutual_information import MutualInformation
+
+EXPERIMENTS: dict[str, type[Experiment]] = {"gaussians": Gaussians, "mine": MutualInformation}
+
+
+def parse(arguments: list[str]) -> tuple[Experiment, Path]:
+    """The experiment that is named, its sizes as the other arguments say, and the folder for its results."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.experiments", add_help=False, allow_abbrev=False
+    )
+    parser.add_argument("name", choices=sorted(EXPERIMENTS))
+    parser.add_argument("--out", type=Path, help="folder for results, runs/experiments/NAME without it")
+    own, sizes = parser.parse_known_args(arguments)
+    if not {"-h", "--help"}.isdisjoint(sizes):
+        print(parser.format_help(), flush=True)
+    experiment = tyro.cli(EXPERIMENTS[own.name], args=sizes, prog=f"{parser.prog} {own.name}")
+    return experiment, own.out or Path("runs", "experiments", own.name)
+
+
+def main() -> int:
+    """Run the command line and return its exit status: 0 done, 2 bad input, 130 stopped."""
+    torch.set_num_threads(1)  # what is this small only waits for other threads
+    try:
+        print(run(*parse(sys.argv[1:])))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

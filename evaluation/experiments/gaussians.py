@@ -1,0 +1,196 @@
+"""Which modes of a mixture of Gaussians a GAN covers, by objective, penalty and trick.
+
+Everything but what a row varies is the same: networks, Adam, one move of each side per round. The subjects are those of
+many papers on modes: a ring of 8 and a grid of 25 (Metz et al. 2017, "Unrolled GANs", arXiv 1611.02163; Lin et al.
+2018, "PacGAN", arXiv 1712.04086; MINE, arXiv 1801.04062, section 5.1).
+
+Deviations: wider Gaussians and far fewer steps than in the papers. The points judged are of the weights as they are at
+the end, not of a moving average.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+import torch
+from torch import Tensor, nn
+
+from evaluation.experiments.experiment import Experiment, Result, Row, markdown, spread
+from evaluation.experiments.play import play
+from evaluation.experiments.points import (
+    BatchDeviation,
+    PairStatistics,
+    PointDiscriminator,
+    PointGenerator,
+    grid,
+    ring,
+    run_by_run,
+)
+from training.adversarial import Discriminate, Generate, Penalties, Steps, duel
+from training.game import Clock, Game
+from training.mine import CodeBound, Measure, MoreInformation
+from training.objectives import OBJECTIVES, Objective
+from training.objectives.logistic import non_saturating_d
+from training.schedules import cosine
+from training.terms.clipping import clip_after_steps
+from training.terms.mine import UnbiasedBound, adaptively_clipped
+
+matplotlib.use("agg")
+from matplotlib import pyplot as plt
+
+MIXTURES = {"ring": ring(8, 0.07), "grid": grid(5, 0.04)}
+JUDGED = 5000  # points of a run that are counted
+DRAWN = 400  # points in a panel of the figure
+COLUMNS = 7  # panels of the figure in a line
+NON_SATURATING = OBJECTIVES["non-saturating"]
+SMOOTHED = replace(NON_SATURATING, d=partial(non_saturating_d, target=0.9))
+
+
+@dataclass(frozen=True)
+class Gaussians(Experiment):
+    """Modes covered and share of good points, of a ring of 8 Gaussians or a grid of 25."""
+
+    mixture: Literal["ring", "grid"] = "ring"  # what is learned
+    rounds: int = 1500  # of the generator
+    batch: int = 64  # points per move
+    runs: int = 5  # of a row
+    hidden: int = 64  # units of the networks' hidden layers
+    latent_size: int = 16  # length of the latent vector
+    code_size: int = 4  # length of its end, of which MINE's generator is to tell
+    lr: float = 0.003  # Adam's step size at first, all networks; it falls to 0 along half a cosine
+
+    def rows(self) -> Mapping[str, Row]:
+        """Every variation, and the mixture itself, which is the best that there is."""
+        cost = self.rounds * self.runs
+        together = {
+            name: Row(cost, partial(self.measure, partial(self.trained, build)))
+            for name, build in VARIATIONS.items()
+        }
+        mine = Row(5 * cost, partial(self.measure, self.trained_with_information))
+        return {**together, "mine": mine, "real": Row(1, partial(self.measure, self.real))}
+
+    def measure(self, points: Callable[[], Tensor]) -> Result:
+        """What is found of points (runs, JUDGED, 2), run by run, and points of the first to be drawn."""
+        found = points()
+        modes, good = zip(*(MIXTURES[self.mixture].judge(run) for run in found), strict=True)
+        drawn = found[0, :DRAWN].nan_to_num().clamp(-9, 9)
+        return {
+            "modes": modes,
+            "good": good,
+            "points": [[round(x, 3) for x in point] for point in drawn.tolist()],
+        }
+
+    def real(self) -> Tensor:
+        """Points of the mixture itself."""
+        points = MIXTURES[self.mixture].sample(self.runs * JUDGED, torch.Generator().manual_seed(0))
+        return points.view(self.runs, JUDGED, 2)
+
+    def trained(self, build: "Build") -> Tensor:
+        """Points of generators that are trained side by side."""
+        torch.manual_seed(0)
+        return self._play(build(self), self.runs, 0)
+
+    def trained_with_information(self) -> Tensor:
+        """Points of generators that are trained one after another: MINE's terms are of a whole batch and network."""
+        found = []
+        for seed in range(self.runs):
+            torch.manual_seed(seed)
+            found.append(self._play(with_information(self), 1, seed))
+        return torch.cat(found)
+
+    def _play(self, game: Game, runs: int, seed: int) -> Tensor:
+        play(game, MIXTURES[self.mixture].sample, 1, self.rounds, runs * self.batch, seed)
+        with torch.no_grad():
+            z = game.generator.prior(runs * JUDGED, torch.Generator().manual_seed(seed))
+            points: Tensor = game.generator(z)[-1]
+        return points.view(runs, JUDGED, 2)
+
+    def table(self, results: Mapping[str, Result]) -> str:
+        """A line for each row."""
+        header = ("objective or trick", f"modes of {len(MIXTURES[self.mixture].modes)}", "good points")
+        return markdown(
+            header,
+            [(name, spread(found["modes"], 1), spread(found["good"], 2)) for name, found in results.items()],
+        )
+
+    def figure(self, results: Mapping[str, Result], path: Path) -> None:
+        """The points of the first run, a panel for each row."""
+        lines = -(-len(results) // COLUMNS)
+        sheet, panels = plt.subplots(
+            lines, COLUMNS, figsize=(COLUMNS * 1.4, lines * 1.55), squeeze=False, layout="constrained"
+        )
+        for panel in panels.flat:
+            panel.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
+            panel.set_axis_off()
+        for panel, (name, found) in zip(panels.flat, results.items(), strict=False):
+            panel.set_title(name, fontsize=8, pad=2)
+            panel.scatter(*zip(*found["points"], strict=True), s=1, linewidths=0)
+        sheet.savefig(path, dpi=90, metadata={"Software": None})
+        plt.close(sheet)
+
+
+Build = Callable[[Gaussians], Game]  # makes a game of some sizes, its weights from torch's RNG
+
+
+def _adam(network: nn.Module, sizes: Gaussians) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=sizes.lr, betas=(0.5, 0.999), fused=True)
+
+
+def two_players(
+    sizes: Gaussians,
+    objective: Objective,
+    penalties: Penalties | None = None,
+    moves: int = 1,  # of the discriminator per round
+    clip: float | None = None,  # of the discriminator's weights
+    before_last: type[nn.Module] | None = None,  # a layer of the discriminator's, see `mlp`
+) -> Game:
+    """Discriminators against generators, as many pairs as there are runs."""
+    generator = PointGenerator(sizes.runs, sizes.hidden, sizes.latent_size)
+    discriminator = PointDiscriminator(sizes.runs, sizes.hidden, before_last() if before_last else None)
+    of_d, of_g = _adam(discriminator, sizes), _adam(generator, sizes)
+    if clip is not None:
+        clip_after_steps(of_d, clip)
+    rate, each = partial(cosine, start=sizes.lr, end=0.0), run_by_run(objective, sizes.runs)
+    return duel(discriminator, generator, Steps(of_d, rate, moves), Steps(of_g, rate), each, penalties)
+
+
+def with_information(sizes: Gaussians) -> Game:
+    """One pair, and MINE's statistics network, by which the generator tells as much as it can of a code."""
+    g, d = PointGenerator(1, sizes.hidden, sizes.latent_size), PointDiscriminator(1, sizes.hidden)
+    t = PairStatistics(2 + sizes.code_size, sizes.hidden)
+    information = CodeBound(g, t, sizes.code_size, UnbiasedBound())
+    rate, aims = partial(cosine, start=sizes.lr, end=0.0), MoreInformation(information, 1.0)
+    players = (
+        Discriminate("d", d, _adam(d, sizes), rate, g, NON_SATURATING, Penalties()),
+        Measure("t", t, _adam(t, sizes), rate, information),
+        Generate("g", g, _adam(g, sizes), rate, d, NON_SATURATING, aims=aims, combine=adaptively_clipped),
+    )
+    return Game(players, g)
+
+
+def _weight(_: Clock) -> float:
+    """Gamma of R1 and R2."""
+    return 0.1
+
+
+VARIATIONS: dict[str, Build] = {
+    name: partial(two_players, objective=objective)
+    for name, objective in OBJECTIVES.items()
+    if name != "wgan"
+}
+VARIATIONS |= {
+    "wgan-clipped": partial(two_players, objective=OBJECTIVES["wgan"], moves=5, clip=0.1),
+    "wgan-penalty": partial(
+        two_players, objective=OBJECTIVES["wgan"], moves=5, penalties=Penalties(gradient=0.1)
+    ),
+    "five-moves": partial(two_players, objective=NON_SATURATING, moves=5),
+    "smoothed": partial(two_players, objective=SMOOTHED),
+    "r1": partial(two_players, objective=NON_SATURATING, penalties=Penalties(r1=_weight)),
+    "rp-gan-r1-r2": partial(
+        two_players, objective=OBJECTIVES["rp-gan"], penalties=Penalties(r1=_weight, r2=_weight)
+    ),
+    "batch-deviation": partial(two_players, objective=NON_SATURATING, before_last=BatchDeviation),
+}

@@ -1,0 +1,194 @@
+"""The experiments: what they measure in closed form, runs side by side, and going on where they were stopped."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluation.experiments.__main__ import parse
+from evaluation.experiments.experiment import Experiment, Result, Row, markdown, run, spread
+from evaluation.experiments.gaussians import VARIATIONS, Gaussians
+from evaluation.experiments.mutual_information import MutualInformation, correlated, truth
+from evaluation.experiments.play import play
+from evaluation.experiments.points import (
+    BatchDeviation,
+    Mixture,
+    PointDiscriminator,
+    PointGenerator,
+    grid,
+    ring,
+    run_by_run,
+)
+from training.adversarial import Steps, duel
+from training.game import Game
+from training.objectives import OBJECTIVES
+
+TINY = Gaussians(rounds=2, batch=4, runs=2, hidden=8, latent_size=4, code_size=2)
+
+
+def _rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("mixture", [ring(8, 0.05), grid(5, 0.03)])
+def test_a_mixture_covers_itself_and_is_as_good_as_three_deviations(mixture: Mixture) -> None:
+    modes, good = mixture.judge(mixture.sample(20_000, _rng()).flatten(1))
+    assert modes == len(mixture.modes)
+    assert good == pytest.approx(1 - math.exp(-4.5), abs=0.003)
+
+
+def test_a_mode_is_covered_by_a_tenth_of_its_due_of_good_points() -> None:
+    mixture = ring(4, 0.1)  # of 40 points each mode is due 10
+    here, there = torch.tensor([mixture.modes[0], mixture.modes[1]])
+    points = torch.cat([here.repeat(38, 1), there.repeat(1, 1), torch.full((1, 2), 9.0)])
+    assert mixture.judge(points) == (2, pytest.approx(39 / 40))
+    assert mixture.judge(points.repeat(2, 1)[1:-1]) == (2, pytest.approx(77 / 78))
+    nearly = there + torch.tensor([0.0, 0.31])
+    assert mixture.judge(torch.cat([here.repeat(39, 1), nearly[None]]))[0] == 1
+    assert mixture.judge(torch.full((40, 2), math.nan)) == (0, 0)
+
+
+def test_the_modes_are_where_they_are_said_to_be() -> None:
+    assert torch.tensor(ring(8, 0.1).modes).norm(dim=1).tolist() == pytest.approx([1] * 8)
+    assert set(grid(3, 0.1).modes) == {(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)}
+
+
+def _game(runs: int, objective: str, before_last: torch.nn.Module | None = None) -> Game:
+    torch.manual_seed(0)
+    g, d = PointGenerator(runs, 8, 4), PointDiscriminator(runs, 8, before_last)
+    adam_d, adam_g = (torch.optim.Adam(each.parameters(), lr=0.01) for each in (d, g))
+    steps = (Steps(adam_d, lambda _: 0.01), Steps(adam_g, lambda _: 0.01))
+    return duel(d, g, *steps, run_by_run(OBJECTIVES[objective], runs))
+
+
+@pytest.mark.parametrize("objective", ["ra-hinge", "f-jeffrey"])
+def test_runs_side_by_side_do_not_know_of_one_another(objective: str) -> None:
+    """The first of two runs stays what it is, whatever the second one's generator is."""
+    ends = []
+    for factor in (1.0, 3.0):
+        game = _game(2, objective, BatchDeviation())
+        with torch.no_grad():
+            for parameter in game.generator.parameters():
+                parameter[1] *= factor
+        play(game, ring(8, 0.1).sample, 1, rounds=5, batch=16, seed=0)
+        ends.append([parameter.detach() for parameter in game.generator.parameters()])
+    for one, other in zip(*ends, strict=True):
+        assert torch.equal(one[0], other[0])
+        assert not torch.allclose(one[1], other[1])
+
+
+def test_a_run_among_others_gets_its_gradient_over_their_number() -> None:
+    real, fake = torch.randn(2, 12, generator=_rng())
+    fake.requires_grad_()
+    for name in ("ra-hinge", "non-saturating", "f-kl"):
+        objective = OBJECTIVES[name]
+        together = torch.autograd.grad(run_by_run(objective, 3).d(real, fake), fake)[0]
+        alone = torch.autograd.grad(objective.d(real[4:8], fake[4:8]), fake)[0]
+        assert torch.allclose(together[4:8], alone[4:8] / 3)
+        assert run_by_run(objective, 3).g(real, fake) != run_by_run(objective, 3).g(fake, real)
+
+
+def test_the_generator_moves_towards_the_reals() -> None:
+    game = _game(1, "least-squares")
+    far = partial(lambda count, rng: torch.randn(count, 2, 1, 1, generator=rng) * 0.1 + 2)
+    play(game, far, 1, rounds=150, batch=32, seed=0)
+    assert (game.generator(game.generator.prior(64, _rng()))[-1].mean((0, 2, 3)) > 1).all()
+
+
+@pytest.mark.parametrize("name", [*VARIATIONS, "mine", "real"])
+def test_every_row_of_gaussians_is_measured(name: str) -> None:
+    result = TINY.rows()[name].measure()
+    assert len(result["modes"]) == len(result["good"]) == TINY.runs
+    assert all(len(point) == 2 for point in result["points"])
+    json.dumps(result, allow_nan=False)
+
+
+def test_the_truth_about_correlated_gaussians() -> None:
+    assert truth(2, 0.9) == pytest.approx(1.6607, abs=1e-4)
+    assert truth(20, 0) == 0
+    x, y = correlated(3, -0.6, 100_000, _rng())
+    assert (x * y).mean(0).tolist() == pytest.approx([-0.6] * 3, abs=0.02)
+    assert y.var(0).tolist() == pytest.approx([1] * 3, abs=0.02)
+    assert (x[:, 0] * y[:, 1]).mean().item() == pytest.approx(0, abs=0.02)
+
+
+def test_information_is_told_from_none() -> None:
+    small = MutualInformation(
+        steps=150, batch=64, seeds=1, hidden=16, lr=0.01, dimensions=(1,), correlations=(0, 0.9)
+    )
+    none, much = (row.measure() for row in small.rows().values())
+    assert (none["truth"], much["truth"]) == (0, pytest.approx(0.8304, abs=1e-4))
+    assert abs(none["estimates"][0]) < 0.1
+    assert much["estimates"][0] == pytest.approx(0.83, abs=0.25)
+
+
+@dataclass(frozen=True)
+class Squares(Experiment):
+    """Measures squares, until told to stop."""
+
+    power: int = 2
+
+    def rows(self) -> Mapping[str, Row]:
+        return {str(n): Row(1, partial(self._measure, n)) for n in range(3)}
+
+    def _measure(self, n: int) -> Result:
+        if n == 2 and _stopping:
+            raise KeyboardInterrupt
+        return {"value": n**self.power}
+
+    def table(self, results: Mapping[str, Result]) -> str:
+        return markdown(("n", "square"), [(name, str(result["value"])) for name, result in results.items()])
+
+    def figure(self, results: Mapping[str, Result], path: Path) -> None:
+        path.write_bytes(b"")
+
+
+_stopping: list[bool] = []
+
+
+def test_an_experiment_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    said: list[str] = []
+    _stopping.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        run(Squares(), tmp_path, said.append)
+    assert not (tmp_path / "table.md").exists()
+    (tmp_path / "0.json").write_text((tmp_path / "0.json").read_text().replace('"value": 0', '"value": 7'))
+    _stopping.clear()
+    table = run(Squares(), tmp_path, said.append)
+    assert table == "| n | square |\n| --- | --- |\n| 0 | 7 |\n| 1 | 1 |\n| 2 | 4 |\n"
+    assert (tmp_path / "table.md").read_text() == table
+    assert [line.split(":")[0] for line in said] == ["0", "1", "2"]
+    assert "1 of 1 steps" in said[-1]
+    with pytest.raises(ValueError, match=r"0\.json was measured with .*--out"):
+        run(Squares(power=3), tmp_path, said.append)
+
+
+def test_table_and_figure_of_real_experiments(tmp_path: Path) -> None:
+    found = {"modes": [8, 6], "good": [0.5, 0.7], "points": [[0, 0], [1, 1]]}
+    assert "| wgan | 7.0 ± 1.4 | 0.60 ± 0.14 |" in TINY.table({"wgan": found})
+    TINY.figure(dict.fromkeys(TINY.rows(), found), tmp_path / "points.png")
+    information = MutualInformation()
+    results = {name: {"truth": 1.0, "estimates": [0.9, 1.0]} for name in information.rows()}
+    assert "| 20 | 0.9 | 1.00 | 0.95 ± 0.07 |" in information.table(results)
+    information.figure(results, tmp_path / "information.png")
+    assert all(
+        (tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("points.png", "information.png")
+    )
+
+
+def test_a_single_run_has_no_spread() -> None:
+    assert spread([2.0], 1) == "2.0 ± 0.0"
+
+
+def test_the_command_line_names_an_experiment_and_its_sizes() -> None:
+    experiment, out = parse(["gaussians", "--rounds", "7", "--mixture", "grid"])
+    assert experiment == Gaussians(rounds=7, mixture="grid")
+    assert out == Path("runs/experiments/gaussians")
+    assert parse(["mine", "--out", "x"]) == (MutualInformation(), Path("x"))
+    with pytest.raises(SystemExit):
+        parse(["nonsense"])
