@@ -194,6 +194,11 @@ def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, LEAK)
 
 
+def wide(x: Tensor) -> Tensor:
+    """In float32 or wider: pictures and scores are sums of many terms."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def upsample(x: Tensor) -> Tensor:
     """Nearest-neighbour upsampling by 2. (N, C, H, W) -> (N, C, 2H, 2W)."""
     return F.interpolate(x, scale_factor=2, mode="nearest")

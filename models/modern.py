@@ -6,7 +6,7 @@ Deviations:
 - a block has two dense 3x3 convolutions instead of a grouped bottleneck, which is several times slower per operation
   on a CPU; with two layers in a branch, Fixup's initial gain is L^(-1/2) (Zhang et al. 2019, arXiv 1901.09321), with
   the paper's three L^(-1/4);
-- the generator paints a picture at every resolution (see `refine`), so that it can be streamed;
+- coarser pictures, to be streamed, come through 1x1 layers that are fitted to the finished ones (see `preview.py`);
 - resampling keeps constants at the border too, where the paper's code pads with zeros;
 - both can grow as in ProGAN (see `progan.py`);
 - labels: an embedding of the generator's label is added to the modulation of its basis, and the discriminator projects
@@ -14,7 +14,7 @@ Deviations:
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from models.attention import Attention, check_attention
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, checked, resolution_of
 from models.generator import GrowingGenerator, check_resolution, check_widths
-from models.layers import leaky, upsample
+from models.layers import leaky, wide
 
 _GAIN = (2 / 1.04) ** 0.5  # He's gain for a leaky ReLU of slope 0.2
 
@@ -35,22 +35,6 @@ def default_widths(resolution: int) -> tuple[int, ...]:
     """Channels at 4x4, 8x8, ..., resolution: 512 up to 16x16, then halved per level down to 16."""
     check_resolution(resolution)
     return tuple(max(16, min(512, 512 * 16 >> level)) for level in range(2, resolution.bit_length()))
-
-
-def _wide(x: Tensor) -> Tensor:
-    """In float32 or wider: pictures and scores are sums of many terms."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def refine(coarse: Tensor, image: Tensor) -> Tensor:
-    """The coarse picture (N, C, r, r) with the detail of an image (N, C, 2r, 2r): (N, C, 2r, 2r).
-
-    It is the image with the mean of each 2x2 block moved to the coarse pixel's value. So the finer picture, averaged
-    down, is the coarser one: what is streamed is the final picture seen from afar. Every picture can be painted so, all
-    toRGB layers learn from the final one alone, and the discriminator need see no other. A plain sum of upsampled
-    images would leave open what the coarse ones look like; in a short trial it trained no better.
-    """
-    return image + upsample(coarse - F.avg_pool2d(image, 2))
 
 
 def _pointwise(c_in: int, c_out: int) -> nn.Conv2d:
@@ -111,6 +95,12 @@ def _residual(
     return [*layers, Attention(width)] if side in attention else layers
 
 
+def _by_side(smallest: int, widths: Sequence[int], layer: Callable[[int], nn.Module]) -> nn.ModuleDict:
+    """A layer for each resolution, as a string, from `smallest` on, made of its number of channels."""
+    sides = {4 << level: width for level, width in enumerate(widths)}
+    return nn.ModuleDict({str(side): layer(width) for side, width in sides.items() if side >= smallest})
+
+
 def _check(widths: Sequence[int], resolution: int, blocks: int, attention: Sequence[int]) -> None:
     check_widths(resolution, widths)
     if blocks < 1:
@@ -119,7 +109,7 @@ def _check(widths: Sequence[int], resolution: int, blocks: int, attention: Seque
 
 
 class ModernGenerator(GrowingGenerator):
-    """Generator: N(0, I) and a label's one-hot code -> pictures 4x4 ... as far as it has grown, linear toRGB."""
+    """Generator: N(0, I) and a label's one-hot code -> pictures as far as it has grown, linear toRGB."""
 
     def __init__(
         self,
@@ -130,11 +120,12 @@ class ModernGenerator(GrowingGenerator):
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
         attention: Sequence[int] = (),  # resolutions with self-attention
         class_names: Sequence[str] = (),  # name of each label; empty for none
+        smallest: int | None = None,  # resolution of the pictures that it grows from; None for the full one
         frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
-        super().__init__(resolution, latent_size, image_channels, class_names, frame)
-        self.widths = tuple(widths) if widths is not None else default_widths(resolution)
-        _check(self.widths, resolution, blocks, attention)
+        widths = widths if widths is not None else default_widths(resolution)
+        _check(widths, resolution, blocks, attention)
+        super().__init__(resolution, widths, latent_size, image_channels, class_names, frame)
         self.blocks, self.attention = blocks, tuple(attention)
         self.basis = nn.Parameter(torch.randn(self.widths[0], *self.frame))
         self.modulate = nn.Linear(latent_size, self.widths[0], bias=False)
@@ -146,26 +137,20 @@ class ModernGenerator(GrowingGenerator):
         for level, (coarse, fine) in enumerate(pairwise(self.widths), start=1):
             layers = _residual(fine, 4 << level, depth, blocks, attention)
             self.stages.append(nn.Sequential(_pointwise(coarse, fine), _Upsample(), *layers))
-        self.to_rgb = nn.ModuleList(_pointwise(width, image_channels) for width in self.widths)
+        self.to_rgb = _by_side(
+            smallest or resolution, self.widths, lambda width: _pointwise(width, image_channels)
+        )
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield pictures (N, image_channels, H, W) at 4, 8, ..., as far as it has grown.
-
-        What enters the first block is linear in z: to scale its noise draws that towards its mean, of the label.
-        """
-        resolution, blend = self.growth.tolist()
+    def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """What enters the first block is linear in z: to scale its noise draws that towards its mean, of the label."""
         noise, label = z[:, : self.noise_size], z[:, self.noise_size :]
         modulation = self.modulate(torch.cat([noise * truncation, label], dim=1))
-        x = self.stages[0](self.basis * modulation[:, :, None, None])
-        picture = _wide(self.to_rgb[0](x))
-        yield picture
-        for stage, to_rgb in zip(list(self.stages)[1:], list(self.to_rgb)[1:], strict=True):
-            if resolution_of(picture) == resolution:
-                return
-            x = stage(x)
-            newest = resolution_of(x) == resolution
-            picture = refine(picture, _wide(to_rgb(x)) * (blend if newest else 1.0))
-            yield picture
+        x = self.basis * modulation[:, :, None, None]
+        for stage in self.stages[: len(self.resolutions)]:
+            yield (x := stage(x))
+
+    def _paint(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.to_rgb[str(resolution_of(x))](x))
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments. How far it has grown is among its buffers."""
@@ -177,6 +162,7 @@ class ModernGenerator(GrowingGenerator):
             "image_channels": self.image_channels,
             "attention": list(self.attention),
             "class_names": list(self.class_names),
+            "smallest": min(map(int, self.to_rgb)),
             "frame": list(self.frame),
         }
 
@@ -203,9 +189,8 @@ class ModernDiscriminator(Discriminator):
         _check(widths, resolution, blocks, attention)
         self.resolutions, self.blend = (resolution,), 1.0
         depth, first = blocks * len(widths), widths[0]
-        taken = range((smallest or resolution).bit_length() - 3, len(widths))  # levels of the pictures
-        self.from_rgb = nn.ModuleDict(
-            {str(4 << level): _pointwise(image_channels, widths[level]) for level in taken}
+        self.from_rgb = _by_side(
+            smallest or resolution, widths, lambda width: _pointwise(image_channels, width)
         )
         self.stages = nn.ModuleList([nn.Sequential(*_residual(first, 4, depth, blocks, attention))])
         for level, (coarse, fine) in enumerate(pairwise(widths), start=1):
@@ -235,7 +220,7 @@ class ModernDiscriminator(Discriminator):
             if resolution_of(x) == side // 2 and self.blend < 1:
                 x = torch.lerp(self.from_rgb[str(side // 2)](F.avg_pool2d(image, 2)), x, self.blend)
         with torch.autocast(x.device.type, enabled=False):
-            features = (_wide(x) * self.basis).sum((2, 3))  # (N, C)
+            features = (wide(x) * self.basis).sum((2, 3))  # (N, C)
             score = self.score(features).flatten()
             if self.embedding is not None:
                 assert labels is not None

@@ -9,7 +9,6 @@ coarse stages do not come through the toRGB layers that the growing has left beh
 the rest, but through 1x1 layers fitted to the finished pictures (see `preview.py`).
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, cast
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 
 from models.attention import Equalized, attentions
 from models.discriminator import Discriminator, Verdict
-from models.frame import SQUARE, Frame, checked, resolution_of, size_at
+from models.frame import SQUARE, Frame, checked, resolution_of
 from models.generator import GrowingGenerator, check_resolution, check_widths
 from models.layers import (
     EqualizedConv2d,
@@ -30,9 +29,7 @@ from models.layers import (
     GroupStdDev,
     PixelNorm,
     leaky,
-    upsample,
 )
-from models.preview import Preview, fit_previews
 
 
 def paper_widths(resolution: int) -> tuple[int, ...]:
@@ -89,9 +86,8 @@ class ProGANGenerator(GrowingGenerator):
         attention: Sequence[int] = (),  # resolutions at which the features have self-attention (SAGAN)
         frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
-        super().__init__(resolution, latent_size, image_channels, class_names, frame)
-        self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
-        check_widths(resolution, self.widths)
+        widths = widths if widths is not None else paper_widths(resolution)
+        super().__init__(resolution, widths, latent_size, image_channels, class_names, frame)
         self.attention = tuple(attention)
         first = self.widths[0]
         self.norm = PixelNorm()
@@ -103,32 +99,15 @@ class ProGANGenerator(GrowingGenerator):
         self.to_rgb = nn.ModuleList(
             EqualizedConv2d(width, image_channels, 1, gain=1.0) for width in self.widths
         )
-        self.previews = nn.ModuleList(Preview(width, image_channels) for width in self.widths[:-1])
         self.center: Tensor  # mean of the coarsest features over the prior, per label
         self.register_buffer("center", torch.zeros(max(1, len(class_names)), first, *self.frame))
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield pictures (N, image_channels, H, W) at 4, 8, ..., as far as it has grown (Figure 2).
-
-        Pixel norm takes the length of z away, so truncation moves the coarsest features towards their mean (of the
-        label) instead, as StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix
-        B).
-        """
-        resolution, blend = self.growth.tolist()
-        trained = (
-            resolution if blend == 1 else resolution // 2
-        )  # sides from here on have their toRGB in training
-        coarser: Tensor | None = None
-        for level, x in enumerate(self._features(z, truncation)):
-            side = 4 << level
-            picture = (self.to_rgb if side >= trained else self.previews)[level](x)
-            if coarser is not None and side == resolution and blend < 1:
-                picture = torch.lerp(upsample(coarser), picture, blend)
-            yield picture
-            coarser = picture
-
     def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """The features (N, C, H, W) at each resolution, coarse to fine, as far as it has grown."""
+        """Pixel norm takes the length of z away, so truncation moves the coarsest features towards their mean.
+
+        The mean is that of the label. StyleGAN does so with its intermediate latent (Karras et al. 2019, arXiv
+        1812.04948, appendix B).
+        """
         x = self._root(z)
         if truncation != 1:
             center = self._center(z)
@@ -140,22 +119,17 @@ class ProGANGenerator(GrowingGenerator):
 
     @torch.no_grad()
     def find_center(self) -> None:
-        """Measure what truncation draws towards, and fit the coarse pictures' layers, from fixed draws of the prior."""
+        """Measure what truncation draws towards, from 4096 fixed draws of the prior, and fit the coarse pictures."""
         device, rng = self.center.device, torch.Generator().manual_seed(0)
         count = max(64, 4096 // len(self.center))
         z = self.prior(count, rng).to(device)
         for label, center in enumerate(self.center):
             labels = torch.full((count,), label, device=device)
             center.copy_(self._root(self.with_labels(z, labels) if self.class_names else z).mean(0))
-        area = math.prod(size_at(self.resolutions[-1], self.frame))
-        size = min(64, max(1, 2**18 // area))  # pictures at once
-        batches = (self.prior(size, rng).to(device) for _ in range(min(256, max(64, 2**22 // area)) // size))
-        coarse = cast(list[Preview], list(self.previews[: len(self.resolutions) - 1]))
-        fit_previews(coarse, map(self._features_and_picture, batches))
+        super().find_center()
 
-    def _features_and_picture(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The features at each resolution but the finest, and the finished picture."""
-        return list(self._features(z))[:-1], self(z)[-1]
+    def _paint(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.to_rgb[resolution_of(x).bit_length() - 3](x))
 
     def _center(self, z: Tensor) -> Tensor:
         """What truncation draws towards: (N or 1, C, *frame)."""

@@ -79,10 +79,16 @@ class ModernRecipe(AugmentedRecipe):
         names = data.class_names if self.conditional else ()
         widths = self.widths or default_widths(self.resolution)
         common = (self.resolution, widths, self.blocks)
-        generator = ModernGenerator(
-            *common, self.latent_size + len(names), data.channels, self.attention, names, data.frame
-        )
         start = self.growth().at(0)
+        generator = ModernGenerator(
+            *common,
+            self.latent_size + len(names),
+            data.channels,
+            self.attention,
+            names,
+            start.resolution,
+            data.frame,
+        )
         generator.grow(start.resolution, start.blend)
         discriminator = ModernDiscriminator(
             *common, data.channels, self.attention, len(names), start.resolution, data.frame
