@@ -1,7 +1,7 @@
 """Detectors on made-up reports, and runs that are made to fail."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ class FragileRecipe(MSGRecipe):
         return Game((Fragile(**vars(discriminate)), generate), game.generator)
 
 
-SETTINGS = {name: getattr(RECIPE, name) for name in RECIPE.__dataclass_fields__}
+SETTINGS = {field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)}
 FRAGILE = FragileRecipe(
     **{**SETTINGS, "lr": 0.0016, "lr_end": 0.0016, "guard": GuardSettings(policy="rollback")}
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Phased(MSGRecipe):
         return THREE_PHASES
 
 
-PHASED = Phased(**{name: getattr(RECIPE, name) for name in RECIPE.__dataclass_fields__})
+PHASED = Phased(**{field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)})
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ class HungryRecipe(Phased):
 
 
 def test_pieces_are_such_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    hungry = HungryRecipe(**{name: getattr(PHASED, name) for name in PHASED.__dataclass_fields__})
+    hungry = HungryRecipe(**{field.name: getattr(PHASED, field.name) for field in fields(PHASED)})
     assert [f.piece for f in _fly(hungry).forecasts] == [2, 2, 2]
     monkeypatch.setattr(memory.HostMemory, "limit", lambda _: 1e6)
     with pytest.raises(
