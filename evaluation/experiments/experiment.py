@@ -24,7 +24,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Experiment(ABC):
-    """Subclasses have sizes for fields, which are the command line and stand beside every result."""
+    """Subclasses have sizes for fields, which are the command line and stand beside every result.
+
+    Raises:
+        ValueError: a size is not positive.
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, int | float) and not value > 0:
+                raise ValueError(f"{name} must be positive, not {value}")
 
     @abstractmethod
     def rows(self) -> Mapping[str, Row]:
@@ -85,7 +94,7 @@ def _read(path: Path, sizes: dict[str, Any]) -> Result | None:
 def spread(values: Sequence[float], digits: int) -> str:
     """Mean and standard deviation over seeds, for a table."""
     deviation = stdev(values) if len(values) > 1 else 0.0
-    return f"{mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    return f"{mean(values):z.{digits}f} ± {deviation:.{digits}f}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

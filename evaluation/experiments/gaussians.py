@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import matplotlib
 import torch
@@ -62,14 +62,20 @@ class Gaussians(Experiment):
     code_size: int = 4  # length of its end, of which MINE's generator is to tell
     lr: float = 0.003  # Adam's step size at first, all networks; it falls to 0 along half a cosine
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.code_size > self.latent_size:
+            raise ValueError(
+                f"code_size must be at most latent_size, {self.latent_size}, not {self.code_size}"
+            )
+
     def rows(self) -> Mapping[str, Row]:
         """Every variation, and the mixture itself, which is the best that there is."""
-        cost = self.rounds * self.runs
         together = {
-            name: Row(cost, partial(self.measure, partial(self.trained, build)))
-            for name, build in VARIATIONS.items()
+            name: Row(self.rounds * each.cost, partial(self.measure, partial(self.trained, each.build)))
+            for name, each in VARIATIONS.items()
         }
-        mine = Row(5 * cost, partial(self.measure, self.trained_with_information))
+        mine = Row(self.rounds * self.runs * 2, partial(self.measure, self.trained_with_information))
         return {**together, "mine": mine, "real": Row(1, partial(self.measure, self.real))}
 
     def measure(self, points: Callable[[], Tensor]) -> Result:
@@ -88,7 +94,7 @@ class Gaussians(Experiment):
         points = MIXTURES[self.mixture].sample(self.runs * JUDGED, torch.Generator().manual_seed(0))
         return points.view(self.runs, JUDGED, 2)
 
-    def trained(self, build: "Build") -> Tensor:
+    def trained(self, build: "Callable[[Gaussians], Game]") -> Tensor:
         """Points of generators that are trained side by side."""
         torch.manual_seed(0)
         return self._play(build(self), self.runs, 0)
@@ -132,7 +138,11 @@ class Gaussians(Experiment):
         plt.close(sheet)
 
 
-Build = Callable[[Gaussians], Game]  # makes a game of some sizes, its weights from torch's RNG
+class Variation(NamedTuple):
+    """What a row varies."""
+
+    build: Callable[[Gaussians], Game]  # makes a game of some sizes, its weights from torch's RNG
+    cost: int = 1  # of a round, in plain ones
 
 
 def _adam(network: nn.Module, sizes: Gaussians) -> torch.optim.Adam:
@@ -176,21 +186,23 @@ def _weight(_: Clock) -> float:
     return 0.1
 
 
-VARIATIONS: dict[str, Build] = {
-    name: partial(two_players, objective=objective)
+VARIATIONS: dict[str, Variation] = {
+    name: Variation(partial(two_players, objective=objective))
     for name, objective in OBJECTIVES.items()
     if name != "wgan"
 }
 VARIATIONS |= {
-    "wgan-clipped": partial(two_players, objective=OBJECTIVES["wgan"], moves=5, clip=0.1),
-    "wgan-penalty": partial(
-        two_players, objective=OBJECTIVES["wgan"], moves=5, penalties=Penalties(gradient=0.1)
+    "wgan-clipped": Variation(partial(two_players, objective=OBJECTIVES["wgan"], moves=5, clip=0.1), 4),
+    "wgan-penalty": Variation(
+        partial(two_players, objective=OBJECTIVES["wgan"], moves=5, penalties=Penalties(gradient=0.1)), 6
     ),
-    "five-moves": partial(two_players, objective=NON_SATURATING, moves=5),
-    "smoothed": partial(two_players, objective=SMOOTHED),
-    "r1": partial(two_players, objective=NON_SATURATING, penalties=Penalties(r1=_weight)),
-    "rp-gan-r1-r2": partial(
-        two_players, objective=OBJECTIVES["rp-gan"], penalties=Penalties(r1=_weight, r2=_weight)
+    "five-moves": Variation(partial(two_players, objective=NON_SATURATING, moves=5), 4),
+    "smoothed": Variation(partial(two_players, objective=SMOOTHED)),
+    "r1": Variation(partial(two_players, objective=NON_SATURATING, penalties=Penalties(r1=_weight)), 2),
+    "rp-gan-r1-r2": Variation(
+        partial(two_players, objective=OBJECTIVES["rp-gan"], penalties=Penalties(r1=_weight, r2=_weight)), 2
     ),
-    "batch-deviation": partial(two_players, objective=NON_SATURATING, before_last=BatchDeviation),
+    "batch-deviation": Variation(
+        partial(two_players, objective=NON_SATURATING, before_last=BatchDeviation), 2
+    ),
 }

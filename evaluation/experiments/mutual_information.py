@@ -32,6 +32,13 @@ class MutualInformation(Experiment):
     dimensions: tuple[int, ...] = (2, 20)  # numbers in x, and in y
     correlations: tuple[float, ...] = (0.0, 0.3, 0.6, 0.9)  # of each number in x with its fellow in y
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.dimensions or min(self.dimensions) < 1:
+            raise ValueError(f"dimensions must be positive, at least one, not {self.dimensions}")
+        if not self.correlations or not all(-1 < rho < 1 for rho in self.correlations):
+            raise ValueError(f"correlations must be between -1 and 1, at least one, not {self.correlations}")
+
     def rows(self) -> Mapping[str, Row]:
         """Every correlation in every dimension."""
         cost = self.seeds * self.steps
@@ -57,7 +64,7 @@ class MutualInformation(Experiment):
         """A line for each row."""
         header = ("d", "rho", "truth, nats", "MINE, nats")
         rows = [
-            (str(d), f"{rho:g}", f"{results[name]['truth']:.2f}", spread(results[name]["estimates"], 2))
+            (str(d), f"{rho:g}", f"{results[name]['truth']:z.2f}", spread(results[name]["estimates"], 2))
             for name, (d, rho) in self._pairs().items()
         ]
         return markdown(header, rows)
@@ -85,7 +92,7 @@ class MutualInformation(Experiment):
 
 def truth(d: int, rho: float) -> float:
     """Mutual information in nats."""
-    return -d / 2 * math.log(1 - rho**2)
+    return d / 2 * math.log(1 / (1 - rho**2))
 
 
 def correlated(d: int, rho: float, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:

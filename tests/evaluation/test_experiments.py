@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -183,6 +183,7 @@ def test_table_and_figure_of_real_experiments(tmp_path: Path) -> None:
 
 def test_a_single_run_has_no_spread() -> None:
     assert spread([2.0], 1) == "2.0 ± 0.0"
+    assert spread([-0.001], 2) == "0.00 ± 0.00"
 
 
 def test_the_command_line_names_an_experiment_and_its_sizes() -> None:
@@ -192,3 +193,17 @@ def test_the_command_line_names_an_experiment_and_its_sizes() -> None:
     assert parse(["mine", "--out", "x"]) == (MutualInformation(), Path("x"))
     with pytest.raises(SystemExit):
         parse(["nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (partial(Gaussians, rounds=0), "rounds must be positive, not 0"),
+        (partial(Gaussians, code_size=99), "code_size must be at most latent_size, 16, not 99"),
+        (partial(MutualInformation, correlations=(0.5, 1.0)), "correlations must be between -1 and 1"),
+        (partial(MutualInformation, dimensions=(0,)), "dimensions must be positive"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(make: Callable[[], Experiment], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
