@@ -2,7 +2,8 @@
 
 Strided convolutions alone, batch norm in both networks. Other norms make the networks of other papers: SELU without
 norm ("Self-Normalizing Neural Networks", Klambauer et al. 2017, arXiv 1706.02515), as the cat experiment of
-A. Jolicoeur-Martineau has it at 128x128; layer norm, or none, for the critic of WGAN-GP (arXiv 1704.00028).
+A. Jolicoeur-Martineau has it at 128x128; layer norm, or none, for the critic of WGAN-GP (arXiv 1704.00028);
+spectral norm of the discriminator's weights (arXiv 1802.05957). The discriminator may see the batch's variety too.
 
 Deviations:
 - As in the authors' and the cat experiment's code, kernels are 4x4, not 5x5, so that every pixel is painted by as many
@@ -21,14 +22,17 @@ import torch
 from torch import Tensor, nn
 
 from models.blocks import PlainBatchNorm
-from models.discriminator import Discriminator, Verdict
+from models.discriminator import FeatureDiscriminator, Verdict
 from models.frame import SQUARE, checked
 from models.generator import Generator
-from models.layers import LEAK
-from models.normalization import measure_statistics
+from models.layers import LEAK, MinibatchStdDev
+from models.minibatch import MinibatchDifference, MinibatchDiscrimination
+from models.normalization import SpectralLinear, SpectralStridedConv2d, measure_statistics
 from models.preview import Preview, fit_previews
 
 Norm = Literal["batch", "layer", "none", "selu"]
+CriticNorm = Literal[Norm, "spectral"]
+Minibatch = Literal["none", "stddev", "discrimination", "difference"]
 
 
 def paper_widths(resolution: int) -> tuple[int, ...]:
@@ -57,17 +61,31 @@ def _up(c_in: int, c_out: int, bias: bool) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
 
 
-def _down(c_in: int, c_out: int, bias: bool) -> nn.Conv2d:
+def _down(c_in: int, c_out: int, norm: CriticNorm) -> nn.Module:
     """Halve the size: (N, c_in, 2H, 2W) -> (N, c_out, H, W)."""
-    return nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
+    if norm == "spectral":
+        return SpectralStridedConv2d(c_in, c_out)
+    return nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=norm == "none")
 
 
-def _follow(norm: Norm, channels: int, activation: nn.Module) -> nn.Module:
+def _see_batch(minibatch: Minibatch, channels: int, pixels: int) -> tuple[nn.Module, int]:
+    """What tells of the batch's variety, (N, channels, H, W) -> (N, K), and K."""
+    if minibatch == "discrimination":
+        layer = MinibatchDiscrimination(channels * pixels)
+        return nn.Sequential(nn.Flatten(), layer), channels * pixels + layer.kernels
+    if minibatch == "none":
+        return nn.Flatten(), channels * pixels
+    seen = MinibatchStdDev() if minibatch == "stddev" else MinibatchDifference()
+    return nn.Sequential(seen, nn.Flatten()), (channels + 1) * pixels
+
+
+def _follow(norm: CriticNorm, channels: int, activation: nn.Module) -> nn.Module:
     """What follows a convolution: its norm, over C, H, W for `layer`, and the activation."""
-    following: dict[Norm, Callable[[], nn.Module]] = {
+    following: dict[CriticNorm, Callable[[], nn.Module]] = {
         "batch": lambda: nn.Sequential(PlainBatchNorm(channels), activation),
         "layer": lambda: nn.Sequential(nn.GroupNorm(1, channels), activation),
         "none": lambda: activation,
+        "spectral": lambda: activation,
         "selu": nn.SELU,
     }
     return following[norm]()
@@ -158,7 +176,7 @@ class DCGANGenerator(Generator):
         }
 
 
-class DCGANDiscriminator(Discriminator):
+class DCGANDiscriminator(FeatureDiscriminator):
     """Discriminator of DCGAN: one image -> score. The first convolution has no norm."""
 
     def __init__(
@@ -166,24 +184,50 @@ class DCGANDiscriminator(Discriminator):
         resolution: int = 64,  # shorter side of the image, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, ..., resolution / 2; None for the paper's
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
-        norm: Norm = "batch",  # what normalises the features
+        norm: CriticNorm = "batch",  # what normalises the features, or the weights
         frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+        minibatch: Minibatch = "none",  # what of the batch the score is read off too
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
         _check(resolution, widths)
         self.resolutions = (resolution,)
-        bias, finest = norm == "none", widths[-1]
+        self._settings = {
+            "resolution": resolution,
+            "widths": list(widths),
+            "image_channels": image_channels,
+            "norm": norm,
+            "frame": list(frame),
+            "minibatch": minibatch,
+        }
+        finest = widths[-1]
         unnormalized: Norm = "selu" if norm == "selu" else "none"
-        self.from_rgb = _down(image_channels, finest, bias)
+        self.from_rgb = _down(image_channels, finest, norm)
         self.root = _follow(unnormalized, finest, nn.LeakyReLU(LEAK))
         self.blocks = nn.Sequential()  # fine to coarse
         for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True):
-            self.blocks.append(nn.Sequential(_down(a, b, bias), _follow(norm, b, nn.LeakyReLU(LEAK))))
-        self.score = nn.Linear(widths[0] * math.prod(checked(frame)), 1, bias)
+            self.blocks.append(nn.Sequential(_down(a, b, norm), _follow(norm, b, nn.LeakyReLU(LEAK))))
+        self.see_batch, features = _see_batch(minibatch, widths[0], math.prod(checked(frame)))
+        self.score = (
+            SpectralLinear(features, 1) if norm == "spectral" else nn.Linear(features, 1, norm == "none")
+        )
         draw_weights(self)
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
         """Judge the images [(N, C, H, W)]: score (N,)."""
-        x = self.blocks(self.root(self.from_rgb(images[-1])))
-        return Verdict(self.score(x.flatten(1)).flatten())
+        *_, x = self.levels(images[-1])
+        return Verdict(self.score(self.see_batch(x)).flatten(), features=x.flatten(1))
+
+    def levels(self, image: Tensor) -> Iterator[Tensor]:
+        """Yield the features (N, C, H, W) at resolution / 2, ..., 8, 4."""
+        yield (x := self.root(self.from_rgb(image)))
+        for block in self.blocks:
+            yield (x := block(x))
+
+    def filters(self) -> Tensor:
+        """The first layer's weights: (c_out, image_channels, 4, 4)."""
+        return cast(Tensor, self.from_rgb.weight)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return self._settings

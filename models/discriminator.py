@@ -1,8 +1,8 @@
 """What every discriminator is: pictures at some resolutions in, a verdict out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,6 +13,7 @@ class Verdict(NamedTuple):
     score: Tensor  # raw logits, larger for real, (N,)
     classes: Tensor | None = None  # logits of the classes, (N, K), of networks that tell them (AC-GAN)
     latents: Tensor | None = None  # what it takes a part of fakes' latent vectors to be, (N, M) (InfoGAN's Q)
+    features: Tensor | None = None  # the last hidden ones, that the score is read off, (N, K)
 
 
 class Discriminator(nn.Module, ABC):
@@ -29,3 +30,19 @@ class Discriminator(nn.Module, ABC):
 
     def grow(self, resolution: int, blend: float) -> None:
         """Take pictures of a resolution, their newest level with weight `blend`. Nothing to do for most."""
+
+
+class FeatureDiscriminator(Discriminator):
+    """A discriminator whose features can be read, and that can be built again from its settings."""
+
+    @abstractmethod
+    def levels(self, image: Tensor) -> Iterator[Tensor]:
+        """Yield the features (N, C, H, W) after each level's activation, fine to coarse."""
+
+    @abstractmethod
+    def filters(self) -> Tensor:
+        """The first layer's weights: (c_out, image_channels, k, k)."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON values."""

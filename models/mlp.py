@@ -115,4 +115,5 @@ class MaxoutDiscriminator(Discriminator):
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
         """Judge the images [(N, C, H, W)]: score (N,)."""
-        return Verdict(self.layers(images[-1].flatten(1)).flatten())
+        features = self.layers[:-2](images[-1].flatten(1))
+        return Verdict(self.layers[-2:](features).flatten(), features=features)

@@ -225,4 +225,4 @@ class ModernDiscriminator(Discriminator):
             if self.embedding is not None:
                 assert labels is not None
                 score = score + (self.embedding(labels) * features).sum(1)
-        return Verdict(score)
+        return Verdict(score, features=features)

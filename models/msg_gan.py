@@ -193,4 +193,4 @@ class MSGDiscriminator(Discriminator):
             a = attention(phi(x, block(a)))
         a = leaky(self.conv(self.stddev(a)))
         a = leaky(self.conv_last(a))  # (N, C, 1, 1)
-        return Verdict(self.score(a).flatten())
+        return Verdict(self.score(a).flatten(), features=a.flatten(1))

@@ -99,6 +99,21 @@ class SpectralDownConv2d(SpectralConv2d):
         return conv_pooled(x, self.normalized(), self.bias)
 
 
+class SpectralStridedConv2d(_SpectralLayer):
+    """DCGAN's 4x4 convolution of stride 2 with spectral norm: (N, c_in, 2H, 2W) -> (N, c_out, H, W)."""
+
+    def __init__(
+        self,
+        c_in: int,  # input channels
+        c_out: int,  # output channels
+    ) -> None:
+        super().__init__((c_out, c_in, 4, 4), bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve x."""
+        return F.conv2d(x, self.normalized(), self.bias, stride=2, padding=1)
+
+
 class SpectralLinear(_SpectralLayer):
     """Dense layer with spectral norm. (N, n_in) -> (N, n_out)."""
 

@@ -215,4 +215,4 @@ class ProGANDiscriminator(Discriminator):
         a = leaky(self.conv(self.stddev(self.attentions[0](a))))
         a = leaky(self.conv_last(a)).flatten(1)  # (N, C)
         verdict = self.verdict(a)
-        return Verdict(verdict[:, 0], verdict[:, 1:] if verdict.shape[1] > 1 else None)
+        return Verdict(verdict[:, 0], verdict[:, 1:] if verdict.shape[1] > 1 else None, features=a)

@@ -231,8 +231,8 @@ class SAGANDiscriminator(Discriminator):
         h = F.relu(x).sum((2, 3))  # (N, widths[0])
         score = self.score(h).flatten()
         if self.embed is None:
-            return Verdict(score)
+            return Verdict(score, features=h)
         if labels is None:
             raise ValueError(f"the discriminator knows {self.classes} classes: give it the pictures' labels")
         embedded = self.embed(F.one_hot(labels, self.classes).to(h))  # (N, widths[0])
-        return Verdict(score + (embedded * h).sum(1))
+        return Verdict(score + (embedded * h).sum(1), features=h)

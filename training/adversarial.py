@@ -16,7 +16,8 @@ from training.augment import Augmentation, unchanged
 from training.game import Batch, Clock, Count, Game, Move, Player, Schedule, none
 from training.growth import Stage
 from training.objectives import Objective
-from training.terms.gradient import leaves, one_centered, zero_centered
+from training.terms.gradient import leaves, one_centered, perturbed, zero_centered
+from training.terms.matching import feature_matching
 
 
 def scales(images: Tensor, resolutions: Sequence[int]) -> list[Tensor]:
@@ -47,6 +48,7 @@ class Penalties:
     stride: int = (
         1  # R1 and R2 look at one in so many samples, at as many times the weight; see `judge_apart`
     )
+    perturbed: float = 0.0  # lambda of DRAGAN
 
 
 class Term(NamedTuple):
@@ -146,10 +148,15 @@ class Discriminate(Player):
         batch: Batch,
         clock: Clock,
     ) -> Iterator[Term]:
-        """WGAN-GP, drift and the class losses, those of weight zero left out."""
+        """WGAN-GP, DRAGAN, drift and the class losses, those of weight zero left out."""
         if self.penalties.gradient > 0:
             penalty = self._gradient_penalty(reals, fakes, batch, clock)
             yield Term("penalty/gradient", penalty, self.penalties.gradient)
+        if self.penalties.perturbed > 0:
+            uniforms = batch.draws.uniform("perturbed", *reals[-1].shape[1:])
+            around = scales(perturbed(reals[-1], uniforms), self.network.resolutions)
+            penalty = self._gradient_penalty(reals, around, batch, clock)
+            yield Term("penalty/dragan", penalty, self.penalties.perturbed)
         if self.penalties.drift > 0:
             yield Term("penalty/drift", of_reals.score.float().square().mean(), self.penalties.drift)
         if self.classify > 0:
@@ -157,13 +164,13 @@ class Discriminate(Player):
             yield Term("loss/class_fake", class_loss(of_fakes, batch), self.classify)
 
     def _gradient_penalty(
-        self, reals: list[Tensor], fakes: list[Tensor], batch: Batch, clock: Clock
+        self, reals: list[Tensor], others: list[Tensor], batch: Batch, clock: Clock
     ) -> Tensor:
         def score(images: Sequence[Tensor]) -> Tensor:
             verdict: Verdict = self.network(self.augment(images, batch.draws, "mix", clock), batch.labels)
             return verdict.score
 
-        return one_centered(score, reals, fakes, batch.draws.uniform("mix"))
+        return one_centered(score, reals, others, batch.draws.uniform("mix"))
 
 
 @dataclass
@@ -177,6 +184,7 @@ class Generate(Player):
     augment: Augmentation = field(default_factory=unchanged)  # the discriminator's side's
     aims: Aims = no_aims  # what else is wanted of fakes
     combine: Combine = weighted_sum  # makes one loss of the objective's and those of the aims
+    matching: float = 0.0  # weight of feature matching
 
     def play(self, batch: Batch, clock: Clock) -> Move:
         """The objective's g, on noise, reals and transformations that are those of the discriminator's move."""
@@ -184,20 +192,23 @@ class Generate(Player):
         z = latents(self.network, batch)
         fakes = shown(self.network(z), self.discriminator)
         fake: Verdict = self.discriminator(self.augment(fakes, batch.draws, "fake", clock), batch.labels)
-        loss = self.objective.g(self._of_reals(batch, clock), fake.score.float())
+        real = self._of_reals(batch, clock)
+        loss = self.objective.g(real.score.float(), fake.score.float())
         terms = [*self.aims(Fakes(z, fakes, fake, batch))]
+        if self.matching > 0:
+            terms.append(Term("loss/matching", feature_matching(real, fake), self.matching))
         if self.classify > 0:
             terms.append(Term("loss/class_g", class_loss(fake, batch), self.classify))
         scalars = {"loss/g": loss} | {term.name: term.value for term in terms}
         return Move(self.combine(self.network, loss, terms), scalars)
 
-    def _of_reals(self, batch: Batch, clock: Clock) -> Tensor:
-        """The reals' scores: (N,), or none where the objective's g does without."""
-        if not self.objective.relative:
-            return torch.empty(0)
+    def _of_reals(self, batch: Batch, clock: Clock) -> Verdict:
+        """The verdict on the reals; one on none where they are not looked at."""
+        if not self.objective.relative and self.matching == 0:
+            return Verdict(torch.empty(0))
         reals = self.augment(reals_for(self.discriminator, batch), batch.draws, "real", clock)
         verdict: Verdict = self.discriminator(reals, batch.labels)
-        return verdict.score.float()
+        return verdict
 
 
 def judge_apart(
@@ -283,6 +294,7 @@ def duel(
     classify: float = 0.0,  # weight of the class losses (AC-GAN)
     augment: Augmentation | None = None,  # of all that is judged, in both sides' moves
     aims: Aims = no_aims,  # what else both want of fakes
+    matching: float = 0.0,  # weight of feature matching in the generator's loss
 ) -> Game:
     """The two against one another; the discriminator moves first."""
     augment, penalties = augment or unchanged(), penalties or Penalties()
@@ -310,6 +322,7 @@ def duel(
         classify,
         augment,
         aims,
+        matching=matching,
         moves=steps_g.moves,
         extra=steps_g.extra,
     )

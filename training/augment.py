@@ -28,6 +28,7 @@ from models.frame import resolution_of
 from training.collective import mean_over_ranks
 from training.draws import Draws
 from training.game import Clock, Schedule
+from training.noise import noisy
 
 OperationName = Literal["flip", "color", "translation", "cutout"]
 Apply = Callable[[Tensor, Tensor, int], Tensor]
@@ -180,23 +181,30 @@ class Adaptive(nn.Module):
         self.steps *= 1 - due
 
 
+def silent(_: Clock) -> float:
+    """Noise that is always zero."""
+    return 0.0
+
+
 class Augmentation(nn.Module):
-    """Some of the operations, each applied to a sample with probability p."""
+    """Some of the operations, each applied to a sample with probability p, and noise on every sample."""
 
     def __init__(
         self,
         operations: Collection[OperationName],  # which; their order does not matter
         probability: Scheduled | Adaptive,  # p
+        noise: Schedule = silent,  # standard deviation of instance noise
     ) -> None:
         super().__init__()
-        self.operations, self.probability = operations, probability
+        self.operations, self.probability, self.noise = operations, probability, noise
 
     def forward(self, pictures: Sequence[Tensor], draws: Draws, of: str, clock: Clock) -> list[Tensor]:
         """The pictures of a batch as they are judged: [(N, C, H, W), ...], coarse to fine, of the same shapes.
 
         `of` names what they are pictures of, for draws of its own. Computed in float32 or wider.
         """
-        if not self.operations:
+        deviation = self.noise(clock)
+        if not self.operations and deviation == 0:
             return list(pictures)
         side, p = resolution_of(pictures[-1]), self.probability(clock)
         pictures = [picture.to(torch.promote_types(picture.dtype, torch.float32)) for picture in pictures]
@@ -206,7 +214,7 @@ class Augmentation(nn.Module):
                 chosen = (uniforms[:, 0] < p).view(-1, 1, 1, 1)
                 changed = [operation.apply(picture, uniforms[:, 1:], side) for picture in pictures]
                 pictures = [torch.where(chosen, new, old) for new, old in zip(changed, pictures, strict=True)]
-        return list(pictures)
+        return noisy(pictures, deviation, draws, of) if deviation > 0 else list(pictures)
 
     def report(self, real: Tensor, clock: Clock) -> dict[str, Tensor]:
         """What is to be logged, given D's logits of the reals (N,)."""

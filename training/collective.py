@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers import GroupStdDev, MinibatchStdDev, PerSample
+from models.minibatch import MinibatchDifference, MinibatchDiscrimination
 from models.normalization import BatchNorm, RunningBatchNorm, standardize, standardize_by
 
 _alone = False
@@ -91,9 +92,9 @@ def standardize_globally(x: Tensor) -> Tensor:
 def use_global_batch(network: nn.Module) -> None:
     """Make the batch statistics of the network's layers those of the global batch."""
     for module in network.modules():
-        if isinstance(module, MinibatchStdDev | RunningBatchNorm):
+        if isinstance(module, MinibatchStdDev | MinibatchDifference | RunningBatchNorm):
             module.batch_mean = global_batch_mean
-        elif isinstance(module, GroupStdDev):
+        elif isinstance(module, GroupStdDev | MinibatchDiscrimination):
             module.over_batch = over_global_batch
         elif isinstance(module, BatchNorm):
             module.standardize = standardize_globally

@@ -36,7 +36,11 @@ OBJECTIVES: dict[str, Objective] = {
     ),
     "minimax": Objective(logistic.non_saturating_d, logistic.minimax_g, absolute=True),
     "non-saturating": Objective(logistic.non_saturating_d, logistic.non_saturating_g, absolute=True),
+    "ra-gan": Objective(relativistic.ra_gan_d, relativistic.ra_gan_g, relative=True),
     "ra-hinge": Objective(relativistic.ra_hinge_d, relativistic.ra_hinge_g, relative=True),
+    "ra-least-squares": Objective(
+        relativistic.ra_least_squares_d, relativistic.ra_least_squares_g, relative=True
+    ),
     "rp-gan": Objective(relativistic.rp_gan_d, relativistic.rp_gan_g, relative=True),
     "wgan": Objective(wasserstein.wgan_d, wasserstein.wgan_g),
 }

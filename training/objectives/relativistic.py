@@ -21,6 +21,30 @@ def ra_hinge_g(real: Tensor, fake: Tensor) -> Tensor:
     return ra_hinge_d(fake, real)
 
 
+def ra_gan_d(real: Tensor, fake: Tensor) -> Tensor:
+    """Relativistic average GAN, without the code's factor 1/2: 2 log 2 at real = fake = 0."""
+    above = real - global_batch_mean(fake)
+    below = fake - global_batch_mean(real)
+    return F.softplus(-above).mean() + F.softplus(below).mean()
+
+
+def ra_gan_g(real: Tensor, fake: Tensor) -> Tensor:
+    """The discriminator's loss with the roles exchanged."""
+    return ra_gan_d(fake, real)
+
+
+def ra_least_squares_d(real: Tensor, fake: Tensor) -> Tensor:
+    """Relativistic average least squares, without the code's factor 1/2: 2 at real = fake = 0."""
+    above = real - global_batch_mean(fake)
+    below = fake - global_batch_mean(real)
+    return (above - 1).square().mean() + (below + 1).square().mean()
+
+
+def ra_least_squares_g(real: Tensor, fake: Tensor) -> Tensor:
+    """The discriminator's loss with the roles exchanged."""
+    return ra_least_squares_d(fake, real)
+
+
 def rp_gan_d(real: Tensor, fake: Tensor) -> Tensor:
     """Relativistic pairing, sample by sample: log 2 at real = fake."""
     return F.softplus(fake - real).mean()

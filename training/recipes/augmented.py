@@ -16,6 +16,8 @@ class AugmentedRecipe(Recipe):
     augment: tuple[OperationName, ...] = ()  # what is done to reals and fakes before they are judged
     augment_p: float = 1.0  # probability of each operation for each sample
     augment_p_end: float = 1.0  # its value at the end, reached along a cosine
+    noise: float = 0.0  # standard deviation of Gaussian noise on reals and fakes before they are judged
+    noise_end: float = 0.0  # its value at the end, reached along a cosine
     ada_target: float = (
         0.0  # mean sign of the reals' logits that ADA keeps, from p = 0; 0 for the schedule above
     )
@@ -26,6 +28,9 @@ class AugmentedRecipe(Recipe):
         for field in ("augment_p", "augment_p_end"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field} must be from 0 to 1, not {getattr(self, field)}")
+        for field in ("noise", "noise_end"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field} must not be negative, not {getattr(self, field)}")
         if not 0 <= self.ada_target < 1:
             raise ValueError(f"ada_target must be at least 0 and less than 1, not {self.ada_target}")
         if not self.ada_kimg > 0:
@@ -39,9 +44,10 @@ class AugmentedRecipe(Recipe):
         Raises:
             ValueError: ADA is asked for, and the objective does not say what the sign of a logit means.
         """
+        noise = partial(cosine, start=self.noise, end=self.noise_end)
         if self.ada_target == 0:
             ramp = partial(cosine, start=self.augment_p, end=self.augment_p_end)
-            return Augmentation(self.augment, Scheduled(ramp))
+            return Augmentation(self.augment, Scheduled(ramp), noise)
         if not OBJECTIVES[objective].absolute:
             known = " or ".join(name for name, one in OBJECTIVES.items() if one.absolute)
             raise ValueError(
@@ -49,4 +55,4 @@ class AugmentedRecipe(Recipe):
                 f"differences of logits mean anything under {objective}. Leave ada_target at 0 and set a ramp, by "
                 f"augment_p and augment_p_end; or take objective {known}"
             )
-        return Augmentation(self.augment, Adaptive(self.ada_target, self.ada_kimg * 1000))
+        return Augmentation(self.augment, Adaptive(self.ada_target, self.ada_kimg * 1000), noise)

@@ -11,24 +11,34 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from models.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
-from training.adversarial import Penalties, Steps, duel
+from models.dcgan import (
+    CriticNorm,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    Minibatch,
+    Norm,
+    draw_weights,
+    paper_widths,
+)
+from training.adversarial import Penalties, Steps
 from training.game import Clock, Game
 from training.objectives import Objective
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 from training.terms.clipping import clip_after_steps
+from training.terms.spectral import iterate_after_steps
 
 
 @dataclass(frozen=True)
-class ConvolutionalRecipe(AugmentedRecipe):
+class ConvolutionalRecipe(DuelRecipe):
     """DCGAN's networks under an objective, with the constraints of the Wasserstein GANs."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ..., half the resolution; empty for 1024, halved
     latent_size: int = 100  # length of the latent vector
     norm_g: Norm = "batch"  # of the generator's features
-    norm_d: Norm = "batch"  # of the discriminator's features
+    norm_d: CriticNorm = "batch"  # of the discriminator's features, or of its weights (spectral)
+    minibatch: Minibatch = "none"  # what tells the discriminator of the batch's variety
     init: Literal["normal", "lecun"] = "normal"  # first weights: N(0, 0.02^2) or by the layer's size
     optimizer: Literal["adam", "rmsprop"] = "adam"
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's
@@ -38,10 +48,13 @@ class ConvolutionalRecipe(AugmentedRecipe):
     moves_d_early: int = 1  # the same in the first 25 rounds and in every 500th
     clip: float = 0.0  # largest absolute value of the discriminator's weights; 0 for any
     gradient_penalty: float = 0.0  # lambda of WGAN-GP; 0 for none
+    r1: float = 0.0  # gamma of R1, on reals; 0 for none
+    r2: float = 0.0  # gamma of R2, on fakes; 0 for none
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("clip", "gradient_penalty"):
+        penalties = ("gradient_penalty", "r1", "r2", "dragan")
+        for name in ("clip", *penalties):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.moves_d < 1:
@@ -50,11 +63,12 @@ class ConvolutionalRecipe(AugmentedRecipe):
             raise ValueError(
                 f"moves_d_early must be at least moves_d, {self.moves_d}, not {self.moves_d_early}"
             )
-        if self.gradient_penalty > 0 and self.norm_d == "batch":
-            raise ValueError(
-                "gradient_penalty is of each sample's own gradient, which batch norm mixes with the others': "
-                "set norm_d to layer, selu or none"
-            )
+        for name in penalties:
+            if getattr(self, name) > 0 and self.norm_d == "batch":
+                raise ValueError(
+                    f"{name} is of each sample's own gradient, which batch norm mixes with the others': "
+                    "set norm_d to layer, selu, spectral or none"
+                )
 
     @abstractmethod
     def losses(self) -> tuple[str, Objective]:
@@ -66,7 +80,9 @@ class ConvolutionalRecipe(AugmentedRecipe):
         generator = DCGANGenerator(
             self.resolution, widths, self.latent_size, data.channels, self.norm_g, data.frame
         )
-        discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, self.norm_d, data.frame)
+        discriminator = DCGANDiscriminator(
+            self.resolution, widths, data.channels, self.norm_d, data.frame, self.minibatch
+        )
         if self.init == "lecun":
             for network in (generator, discriminator):
                 draw_weights(network, deviation=None)
@@ -80,11 +96,12 @@ class ConvolutionalRecipe(AugmentedRecipe):
         steps_g = Steps(self._optimizer(generator), partial(cosine, start=self.lr_g, end=self.lr_g))
         if self.clip > 0:
             clip_after_steps(steps_d.optimizer, self.clip)
+        if self.norm_d == "spectral":
+            iterate_after_steps(steps_d.optimizer, discriminator)
         name, objective = self.losses()
-        penalties = Penalties(gradient=self.gradient_penalty)
-        return duel(
-            discriminator, generator, steps_d, steps_g, objective, penalties, augment=self.augmentation(name)
-        )
+        r1, r2 = (partial(cosine, start=gamma, end=gamma) for gamma in (self.r1, self.r2))
+        penalties = Penalties(r1, r2, gradient=self.gradient_penalty)
+        return self.duel(discriminator, generator, steps_d, steps_g, name, penalties, objective=objective)
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer == "rmsprop":

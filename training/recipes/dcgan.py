@@ -10,14 +10,10 @@ Deviations: LSGAN's networks are DCGAN's, not the paper's; see also `convolution
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
-from training.objectives import OBJECTIVES, Objective
-from training.objectives.logistic import non_saturating_d
+from training.objectives import Objective
 from training.recipes.convolutional import CPU, ConvolutionalRecipe
-
-_SMOOTHED = ("non-saturating", "minimax")  # objectives that give reals a probability
 
 
 @dataclass(frozen=True)
@@ -33,24 +29,17 @@ class DCGANRecipe(ConvolutionalRecipe):
         "wgan",
         "rp-gan",
         "ra-hinge",
+        "ra-gan",
+        "ra-least-squares",
     ] = "non-saturating"
-    real_target: float = 1.0  # probability that the discriminator is to give reals; below 1 smooths labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.real_target <= 1:
-            raise ValueError(f"real_target must be above 0 and at most 1, not {self.real_target}")
-        if self.real_target < 1 and self.objective not in _SMOOTHED:
-            raise ValueError(
-                f"real_target goes with objective {' or '.join(_SMOOTHED)}, not with {self.objective}"
-            )
+        self.smoothed(self.objective)
 
     def losses(self) -> tuple[str, Objective]:
         """The objective, its labels smoothed, and its name."""
-        objective = OBJECTIVES[self.objective]
-        if self.real_target < 1:
-            objective = replace(objective, d=partial(non_saturating_d, target=self.real_target))
-        return self.objective, objective
+        return self.objective, self.smoothed(self.objective)
 
 
 def dcgan() -> DCGANRecipe:

@@ -8,7 +8,7 @@ Deviations: pictures are 64x64, not 96x96; see also `training/objectives/f_diver
 from dataclasses import dataclass, replace
 from functools import partial
 
-from training.objectives import OBJECTIVES, Objective
+from training.objectives import Objective
 from training.objectives.f_divergence import DivergenceName, f_gan_bound_g
 from training.recipes.convolutional import CPU, ConvolutionalRecipe
 
@@ -23,9 +23,10 @@ class FGANRecipe(ConvolutionalRecipe):
     def losses(self) -> tuple[str, Objective]:
         """The divergence's objective, and its name."""
         name = f"f-{self.divergence}"
+        objective = self.smoothed(name)
         if not self.saturating:
-            return name, OBJECTIVES[name]
-        return name, replace(OBJECTIVES[name], g=partial(f_gan_bound_g, divergence=self.divergence))
+            return name, objective
+        return name, replace(objective, g=partial(f_gan_bound_g, divergence=self.divergence))
 
 
 def f_gan() -> FGANRecipe:

@@ -15,15 +15,14 @@ from typing import Literal
 import torch
 
 from models.mlp import MaxoutDiscriminator, MLPGenerator
-from training.adversarial import Steps, duel
+from training.adversarial import Steps
 from training.game import Clock, Game
-from training.objectives import OBJECTIVES
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 
 
 @dataclass(frozen=True)
-class GANRecipe(AugmentedRecipe):
+class GANRecipe(DuelRecipe):
     """Dense networks: a generator of ReLUs against maxout."""
 
     hidden: int = 1200  # units of the generator's hidden layers
@@ -44,8 +43,7 @@ class GANRecipe(AugmentedRecipe):
         sgd = partial(torch.optim.SGD, lr=self.lr, momentum=self.momentum, fused=True)
         rate = partial(_step_size, start=self.lr, decay=self.lr_decay, batch=self.batch)
         steps_d, steps_g = (Steps(sgd(each.parameters()), rate) for each in (discriminator, generator))
-        augment = self.augmentation(self.objective)
-        return duel(discriminator, generator, steps_d, steps_g, OBJECTIVES[self.objective], augment=augment)
+        return self.duel(discriminator, generator, steps_d, steps_g, self.objective)
 
 
 def _step_size(clock: Clock, start: float, decay: float, batch: int) -> float:

@@ -15,17 +15,16 @@ import torch
 
 from models.generator import check_resolution
 from models.modern import ModernDiscriminator, ModernGenerator, default_widths
-from training.adversarial import Penalties, Steps, duel
+from training.adversarial import Penalties, Steps
 from training.game import Clock, Game
 from training.growth import Growth, progressive, steady
-from training.objectives import OBJECTIVES
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class ModernRecipe(AugmentedRecipe):
+class ModernRecipe(DuelRecipe):
     """A residual GAN without normalisation, of full size from the start or grown."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for 512, halved from 32x32 on down to 16
@@ -98,9 +97,8 @@ class ModernRecipe(AugmentedRecipe):
         penalties = Penalties(
             self.gamma, self.gamma, self.penalty_every, gradient=0.0, drift=0.0, stride=self.penalty_stride
         )
-        augment, objective = self.augmentation("rp-gan"), OBJECTIVES["rp-gan"]
         steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
-        return duel(discriminator, generator, steps_d, steps_g, objective, penalties, augment=augment)
+        return self.duel(discriminator, generator, steps_d, steps_g, "rp-gan", penalties)
 
 
 def modern() -> ModernRecipe:

@@ -13,23 +13,24 @@ import torch
 
 from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator
 from models.progan import paper_widths
-from training.adversarial import Penalties, Steps, duel
+from training.adversarial import Penalties, Steps
 from training.game import Game
-from training.objectives import OBJECTIVES
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class MSGRecipe(AugmentedRecipe):
+class MSGRecipe(DuelRecipe):
     """MSG-GAN: all scales at once, no growing."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
     latent_size: int = 512  # length of the latent vector
     combine: Combination = "lin_cat"  # how an image joins the discriminator's features
     attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
-    objective: Literal["ra-hinge", "rp-gan", "wgan", "non-saturating"] = "ra-hinge"
+    objective: Literal["ra-hinge", "ra-gan", "ra-least-squares", "rp-gan", "wgan", "non-saturating"] = (
+        "ra-hinge"
+    )
     lr: float = 0.003  # Adam's step size, both networks
     lr_end: float = 0.003  # its value at the end, reached along a cosine
     r1: float = 0.0  # gamma of R1 + R2; 0 for none
@@ -54,10 +55,8 @@ class MSGRecipe(AugmentedRecipe):
         penalties = Penalties(
             gamma, gamma, self.penalty_every, self.gradient_penalty, self.drift, self.penalty_stride
         )
-        augment = self.augmentation(self.objective)
-        objective = OBJECTIVES[self.objective]
         steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
-        return duel(discriminator, generator, steps_d, steps_g, objective, penalties, augment=augment)
+        return self.duel(discriminator, generator, steps_d, steps_g, self.objective, penalties)
 
 
 def msg_gan() -> MSGRecipe:

@@ -20,17 +20,16 @@ import torch
 
 from models.generator import check_resolution
 from models.progan import ProGANDiscriminator, ProGANGenerator, paper_widths
-from training.adversarial import Penalties, Steps, duel
+from training.adversarial import Penalties, Steps
 from training.game import Game
 from training.growth import Growth, progressive
-from training.objectives import OBJECTIVES
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class ProGANRecipe(AugmentedRecipe):
+class ProGANRecipe(DuelRecipe):
     """ProGAN: from 4x4 up, each size faded in and held."""
 
     batches: tuple[int, ...] = ()  # real images per step at 4x4, 8x8, ...; `batch` from where they end
@@ -42,7 +41,9 @@ class ProGANRecipe(AugmentedRecipe):
     latent_size: int = 512  # length of the latent vector, a label's entries not included
     group: int = 4  # samples per group of the minibatch standard deviation, at most
     attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
-    objective: Literal["wgan", "hinge", "non-saturating", "rp-gan", "ra-hinge"] = "wgan"
+    objective: Literal[
+        "wgan", "hinge", "non-saturating", "rp-gan", "ra-hinge", "ra-gan", "ra-least-squares"
+    ] = "wgan"
     gradient_penalty: float = 10.0  # lambda of WGAN-GP; 0 for none
     r1: float = 0.0  # gamma of R1 + R2; 0 for none
     drift: float = 0.001  # weight of the squared logits of reals
@@ -91,12 +92,8 @@ class ProGANRecipe(AugmentedRecipe):
         rate = partial(cosine, start=self.lr, end=self.lr)
         gamma = partial(cosine, start=self.r1, end=self.r1)
         penalties = Penalties(gamma, gamma, 1, self.gradient_penalty, self.drift)
-        augment = self.augmentation(self.objective)
-        objective = OBJECTIVES[self.objective]
         steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
-        return duel(
-            discriminator, generator, steps_d, steps_g, objective, penalties, classify, augment=augment
-        )
+        return self.duel(discriminator, generator, steps_d, steps_g, self.objective, penalties, classify)
 
 
 def progan() -> ProGANRecipe:

@@ -8,23 +8,21 @@ Deviations: pictures are of a moving average of the weights, of half-life as at 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
 
-from models.normalization import iterate_power
 from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
-from training.adversarial import Steps, duel
+from training.adversarial import Steps
 from training.game import Game
-from training.objectives import OBJECTIVES
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import cosine
+from training.terms.spectral import iterate_after_steps
 
 
 @dataclass(frozen=True)
-class SAGANRecipe(AugmentedRecipe):
+class SAGANRecipe(DuelRecipe):
     """SAGAN: one size, attention, spectral norm."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
@@ -52,18 +50,13 @@ class SAGANRecipe(AugmentedRecipe):
             Steps(adam(network, lr), partial(cosine, start=lr, end=lr))
             for network, lr in ((discriminator, self.lr_d), (generator, self.lr_g))
         )
-        augment = self.augmentation("hinge")
-        return duel(discriminator, generator, steps_d, steps_g, OBJECTIVES["hinge"], augment=augment)
+        return self.duel(discriminator, generator, steps_d, steps_g, "hinge")
 
 
 def adam(network: nn.Module, lr: float) -> torch.optim.Adam:
     """Adam that lets a power iteration follow each of its steps: one per real batch."""
     optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)
-
-    def follow(*_: Any) -> None:
-        iterate_power(network)
-
-    optimizer.register_step_post_hook(follow)
+    iterate_after_steps(optimizer, network)
     return optimizer
 
 

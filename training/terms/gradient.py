@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from training.collective import global_batch_mean
+
 Discriminator = Callable[[Sequence[Tensor]], Tensor]
 
 
@@ -62,3 +64,14 @@ def one_centered(
     points = leaves([real + (fake - real) * weight for real, fake in zip(reals, fakes, strict=True)])
     norms = [(square + 1e-12).sqrt() for square in _squared_norms(discriminator(points), points)]
     return torch.stack([(norm - 1).square().mean() for norm in norms]).mean()
+
+
+def perturbed(images: Tensor, uniforms: Tensor) -> Tensor:
+    """Images (N, C, H, W) moved by up to half of the batch's standard deviation, by numbers of U(0, 1) of their shape.
+
+    WGAN-GP's penalty between these and the images is DRAGAN's (Kodali et al. 2017, arXiv 1705.07215, section 2.3), with
+    the perturbation of its authors' code; the paper's is Gaussian. The standard deviation is the global batch's.
+    """
+    mean = global_batch_mean(images).mean()
+    deviation = global_batch_mean((images - mean).square()).mean().sqrt()
+    return images + deviation / 2 * uniforms

@@ -1,0 +1,265 @@
+"""Tricks of two-player recipes: closed forms, who sees them, and what goes with what."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_adversarial import START, _batch, _game, _seen
+from torch import Tensor, nn
+from toy import RECIPE, differences, shapes, state_of, trainer_of
+from two_ranks import on_two_ranks
+
+from models.discriminator import Verdict
+from models.minibatch import MinibatchDifference, MinibatchDiscrimination
+from models.normalization import SpectralStridedConv2d
+from tests.prepared import write_dataset
+from training.adversarial import Discriminate, Generate, scales
+from training.collective import ranks, use_global_batch
+from training.draws import Draws
+from training.game import Clock
+from training.noise import noisy
+from training.play import set_up_game
+from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan
+from training.recipes.duel import DuelRecipe
+from training.recipes.gan import GANRecipe
+from training.recipes.modern import ModernRecipe
+from training.recipes.msg_gan import MSGRecipe
+from training.recipes.progan import ProGANRecipe
+from training.recipes.recipe import DataFormat
+from training.recipes.sagan import SAGANRecipe
+from training.terms.gradient import one_centered, perturbed
+from training.terms.history import average_history
+from training.terms.matching import feature_matching
+
+SMALL: dict[str, Any] = {"resolution": 8, "kimg": 1, "batch": 8}
+RECIPES: list[DuelRecipe] = [
+    DCGANRecipe(**SMALL, widths=(8,), norm_d="none"),
+    GANRecipe(**SMALL, hidden=8, units=8, pieces=2),
+    MSGRecipe(**SMALL, widths=(8, 8), latent_size=8),
+    ProGANRecipe(**SMALL, widths=(8, 8), latent_size=8, hold=0.1, fade=0.1),
+    ModernRecipe(**SMALL, widths=(16, 16), latent_size=8, blocks=1),
+    SAGANRecipe(**SMALL, widths=(8, 8), attention=()),
+]
+EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: type(recipe).__name__)
+
+
+def _players(recipe: DuelRecipe) -> tuple[Discriminate, Generate]:
+    d, g = set_up_game(recipe, DataFormat(3), torch.device("cpu")).players
+    assert isinstance(d, Discriminate)
+    assert isinstance(g, Generate)
+    return d, g
+
+
+def _verdict(features: Tensor) -> Verdict:
+    return Verdict(torch.zeros(len(features)), features=features)
+
+
+def test_feature_matching_is_the_squared_distance_of_the_means() -> None:
+    real = torch.tensor([[1.0, 2.0], [3.0, 0.0]])  # mean (2, 1)
+    fake = torch.tensor([[0.0, 1.0], [1.0, 4.0], [2.0, 1.0], [3.0, 6.0]], requires_grad=True)  # (1.5, 3)
+    loss = feature_matching(_verdict(real), _verdict(fake))
+    assert loss.item() == 0.25 + 4
+    loss.backward()
+    assert fake.grad is not None
+    torch.testing.assert_close(fake.grad, torch.tensor([-0.5, 2.0]).mul(2 / 4).expand(4, 2))
+
+
+@EVERY_RECIPE
+def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRecipe) -> None:
+    torch.manual_seed(0)
+    batch = replace(_batch(), stage=recipe.growth().at(0))
+    batch = replace(batch, reals=batch.reals[..., : batch.stage.resolution, : batch.stage.resolution])
+    _, g = _players(replace(recipe, feature_matching=3.0))
+    for dropout in (module for module in g.discriminator.modules() if isinstance(module, nn.Dropout)):
+        dropout.p = 0.0
+    move = g.play(batch, START)
+    extra = (move.loss - move.scalars["loss/g"]).item()
+    assert extra == pytest.approx(3 * move.scalars["loss/matching"].item(), rel=1e-3, abs=1e-4)
+    assert extra > 0
+    other = g.play(replace(batch, reals=batch.reals.flip(2) * 0.3), START)
+    assert other.scalars["loss/matching"] != move.scalars["loss/matching"]
+    gradients = torch.autograd.grad(
+        move.scalars["loss/matching"], list(g.network.parameters()), allow_unused=True
+    )
+    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+
+
+@EVERY_RECIPE
+def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
+    torch.manual_seed(0)
+    batch = replace(_batch(), stage=recipe.growth().at(0))
+    batch = replace(batch, reals=batch.reals[..., : batch.stage.resolution, : batch.stage.resolution])
+    d, g = _players(replace(recipe, dragan=10.0, historical=0.1, noise=0.3))
+    assert "penalty/dragan" in d.play(batch, START).scalars
+    for player in (d, g):
+        for _ in range(2):
+            player.optimizer.zero_grad()
+            player.play(batch, START).loss.backward()
+            player.optimizer.step()
+        moved = [p for p in player.network.parameters() if p.grad is not None]
+        assert all(player.optimizer.state[p]["history_steps"] == 2 for p in moved)
+    assert d.augment is g.augment
+    assert d.augment.noise(START) == 0.3
+
+
+def test_perturbed_images_move_by_half_the_batchs_deviation() -> None:
+    images = torch.stack([torch.full((1, 2, 2), value) for value in (-1.0, 3.0)])  # deviation 2
+    uniforms = torch.rand(2, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(perturbed(images, uniforms), images + uniforms)
+
+
+def test_dragan_is_wgan_gps_penalty_around_the_reals() -> None:
+    _, d, _ = _game(dragan=5.0)
+    reals, fakes = _seen(d, _batch())
+    draws = _batch().draws
+    around = scales(perturbed(reals[-1], draws.uniform("perturbed", 3, 8, 8)), (4, 8))
+    expected, other = (
+        one_centered(lambda x: d.network(x).score, reals, ends, draws.uniform("mix")).item()
+        for ends in (around, fakes)
+    )
+    move = d.play(_batch(), START)
+    assert move.scalars["penalty/dragan"].item() == pytest.approx(expected, rel=1e-5)
+    assert expected != pytest.approx(other, rel=1e-3)
+    assert (move.loss - move.scalars["loss/d"]).item() == pytest.approx(5 * expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("mine", "other"), [("r1", "r2"), ("r2", "r1")])
+def test_r1_and_r2_alone(mine: str, other: str) -> None:
+    recipe = replace(RECIPES[0], **{mine: 2.0})  # type: ignore[arg-type]
+    scalars = _players(recipe)[0].play(_batch(), START).scalars
+    assert f"penalty/{mine}" in scalars
+    assert f"penalty/{other}" not in scalars
+
+
+def _draws(count: int = 8) -> Draws:
+    return Draws(0, 0, count, slice(0, count), torch.device("cpu"))
+
+
+def test_noise_has_its_deviation_and_coarse_pictures_have_its_mean() -> None:
+    pictures = [torch.zeros(8, 3, side, side) for side in (8, 32)]
+    coarse, fine = noisy(pictures, 0.5, _draws(), "real")
+    assert fine.std().item() == pytest.approx(0.5, rel=0.02)
+    assert fine.mean().item() == pytest.approx(0, abs=0.02)
+    torch.testing.assert_close(coarse, nn.functional.avg_pool2d(fine, 4))
+    assert not torch.equal(noisy(pictures, 0.5, _draws(), "fake")[1], fine)
+
+
+def test_noise_fades_and_is_on_all_that_is_judged() -> None:
+    _, d, g = _game(noise=0.4, noise_end=0.0, objective="rp-gan")
+    reals, fakes = _seen(d, _batch())
+    for at, deviation in ((0, 0.4), (500, 0.2)):
+        clock = Clock(at, 1000, 0)
+        real, fake = (
+            d.network(noisy(x, deviation, _batch().draws, of)).score
+            for x, of in ((reals, "real"), (fakes, "fake"))
+        )
+        torch.testing.assert_close(d.play(_batch(), clock).loss, d.objective.d(real, fake))
+        torch.testing.assert_close(g.play(_batch(), clock).loss, g.objective.g(real, fake))
+    end = d.play(_batch(), Clock(1000, 1000, 0)).loss
+    torch.testing.assert_close(end, d.objective.d(d.network(reals).score, d.network(fakes).score))
+
+
+def test_historical_averaging_by_hand() -> None:
+    """w is stepped by SGD of rate 1/2 on c w: at 1, then -1.0, and so on; the mean is of the values after steps."""
+    w = nn.Parameter(torch.tensor(1.0))
+    optimizer = torch.optim.SGD([w], lr=0.5)
+    average_history(optimizer, 0.25)
+    values: list[float] = []
+    value = 1.0
+    for slope in (4.0, 1.0, -2.0, 0.0):
+        mean = sum(values) / len(values) if values else value
+        value -= 0.5 * (slope + 2 * 0.25 * (value - mean))
+        values.append(value)
+        optimizer.zero_grad()
+        (slope * w).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        assert w.item() == pytest.approx(value)
+    assert len(set(values)) == 4
+    with pytest.raises(ValueError, match="must be positive"):
+        average_history(optimizer, 0.0)
+
+
+def test_tricks_resume_bit_for_bit(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", shapes(20, 8))
+    recipe = replace(
+        RECIPE, historical=0.1, feature_matching=0.1, noise=0.2, noise_end=0.2, dragan=1.0, kimg=0.032
+    )
+    trainer_of(tmp_path / "whole", data, recipe).run()
+    trainer_of(tmp_path / "parts", data, replace(recipe, kimg=0.016)).run()
+    trainer_of(tmp_path / "parts", data, recipe).run()
+    last = "checkpoints/0000000032"
+    whole, parts = (state_of(tmp_path / name / last) for name in ("whole", "parts"))
+    assert differences(whole, parts) == []
+    assert whole["d.optimizer.0.history_steps"] == whole["g.optimizer.0.history_steps"] == 4
+
+
+def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
+    d, g = _players(DCGANRecipe(**SMALL, widths=(8,), norm_d="spectral"))
+    layer = next(module for module in d.network.modules() if isinstance(module, SpectralStridedConv2d))
+    before = layer.left.clone()
+    g.play(_batch(), START)
+    d.play(_batch(), START).loss.backward()
+    assert torch.equal(layer.left, before)
+    d.optimizer.step()
+    assert not torch.equal(layer.left, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"real_target": 0.0}, "real_target must be above 0"),
+        ({"feature_matching": -1.0}, "feature_matching must not be negative"),
+        ({"historical": -1.0}, "historical must not be negative"),
+        ({"dragan": -1.0}, "dragan must not be negative"),
+        ({"noise": -0.1}, "noise must not be negative"),
+        ({"dragan": 10.0}, "dragan is of each sample's own gradient"),
+        ({"r1": 10.0}, "r1 is of each sample's own gradient"),
+        (
+            {"objective": "hinge", "real_target": 0.9},
+            "real_target goes with objective non-saturating or minimax",
+        ),
+    ],
+)
+def test_what_does_not_go_is_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(dcgan(), **change)
+
+
+def test_smoothing_is_refused_where_the_objective_is_fixed() -> None:
+    with pytest.raises(ValueError, match="real_target goes with"):
+        _players(SAGANRecipe(**SMALL, widths=(8, 8), attention=(), real_target=0.9))
+    assert replace(lsgan(), objective="non-saturating", real_target=0.9).smoothed("non-saturating")
+
+
+def compute_statistics(part: slice) -> dict[str, Tensor]:
+    """Feature matching, perturbation and the batch's variety of a rank's samples, and gradients by them."""
+    rng = torch.Generator().manual_seed(3)
+    real, fake = torch.randn(2, 8, 5, generator=rng)[:, part]
+    loss = feature_matching(_verdict(real), _verdict(fake.requires_grad_()))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert fake.grad is not None
+    images, uniforms = torch.randn(2, 8, 3, 4, 4, generator=rng)[:, part]
+    torch.manual_seed(0)
+    found = {
+        "loss": loss.detach()[None],
+        "by_fake": fake.grad / ranks(),
+        "moved": perturbed(images, uniforms),
+    }
+    for layer, x in ((MinibatchDiscrimination(48, 3, 2), images.flatten(1)), (MinibatchDifference(), images)):
+        use_global_batch(layer)
+        own, name = x.clone().requires_grad_(), type(layer).__name__
+        seen = layer(own)
+        seen.square().sum().backward()
+        assert own.grad is not None
+        found |= {name: seen.detach(), f"by {name}": own.grad}
+    return {name: value.contiguous() for name, value in found.items()}
+
+
+def test_statistics_are_those_of_the_global_batch(tmp_path: Path) -> None:
+    whole = compute_statistics(slice(0, 8))
+    for rank, found in enumerate(on_two_ranks(compute_statistics, tmp_path)):
+        torch.testing.assert_close(found.pop("loss"), whole["loss"])
+        for name, value in found.items():
+            torch.testing.assert_close(value, whole[name][rank * 4 : rank * 4 + 4])

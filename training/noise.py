@@ -1,0 +1,25 @@
+"""Instance noise (Sonderby et al. 2017, "Amortised MAP Inference for Image Super-resolution", arXiv 1610.04490,
+section 3.4): Gaussian noise on all that is judged, so that reals and fakes are told apart less surely.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.frame import resolution_of
+from training.draws import Draws
+
+
+def noisy(pictures: Sequence[Tensor], deviation: float, draws: Draws, of: str) -> list[Tensor]:
+    """The pictures [(N, C, H, W), ...], coarse to fine, with noise of a standard deviation on each value of the finest.
+
+    The coarser ones have the mean of that noise. `of` names what they are pictures of, for noise of its own.
+    """
+    shape = pictures[-1].shape[1:]
+    noise = deviation * draws.draw(
+        f"augment/{of}/noise", lambda count, rng: torch.randn(count, *shape, generator=rng)
+    )
+    side = resolution_of(pictures[-1])
+    return [picture + F.avg_pool2d(noise, side // resolution_of(picture)) for picture in pictures]

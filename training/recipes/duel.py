@@ -1,0 +1,72 @@
+"""What recipes of two players share: tricks that go with any networks and most objectives."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from models.discriminator import Discriminator
+from models.generator import Generator
+from training.adversarial import Penalties, Steps, duel
+from training.game import Game
+from training.objectives import OBJECTIVES, Objective
+from training.objectives.logistic import non_saturating_d
+from training.recipes.augmented import AugmentedRecipe
+from training.terms.history import average_history
+
+_SMOOTHED = ("non-saturating", "minimax")  # objectives that give reals a probability
+
+
+@dataclass(frozen=True)
+class DuelRecipe(AugmentedRecipe):
+    """A recipe of a discriminator against a generator."""
+
+    real_target: float = 1.0  # probability that the discriminator is to give reals; below 1 smooths labels
+    feature_matching: float = 0.0  # weight, in the generator's loss, of its fakes' mean features
+    historical: float = 0.0  # weight of the distance from the weights' mean over all steps, both players
+    dragan: float = 0.0  # lambda of DRAGAN's gradient penalty
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.real_target <= 1:
+            raise ValueError(f"real_target must be above 0 and at most 1, not {self.real_target}")
+        for name in ("feature_matching", "historical", "dragan"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+
+    def smoothed(self, name: str) -> Objective:
+        """The objective of a name, its labels smoothed.
+
+        Raises:
+            ValueError: labels are to be smoothed, and the objective has none.
+        """
+        if self.real_target == 1:
+            return OBJECTIVES[name]
+        if name not in _SMOOTHED:
+            raise ValueError(f"real_target goes with objective {' or '.join(_SMOOTHED)}, not with {name}")
+        return replace(OBJECTIVES[name], d=partial(non_saturating_d, target=self.real_target))
+
+    def duel(
+        self,
+        discriminator: Discriminator,
+        generator: Generator,
+        steps_d: Steps,
+        steps_g: Steps,
+        name: str,  # of the objective
+        penalties: Penalties | None = None,
+        classify: float = 0.0,  # weight of the class losses (AC-GAN)
+        objective: Objective | None = None,  # in place of the one of that name
+    ) -> Game:
+        """The two against one another, with the recipe's augmentation and tricks."""
+        if self.historical > 0:
+            for steps in (steps_d, steps_g):
+                average_history(steps.optimizer, self.historical)
+        return duel(
+            discriminator,
+            generator,
+            steps_d,
+            steps_g,
+            objective or self.smoothed(name),
+            replace(penalties or Penalties(), perturbed=self.dragan),
+            classify,
+            self.augmentation(name),
+            matching=self.feature_matching,
+        )
