@@ -9,9 +9,12 @@ from safetensors.torch import load_file, save
 
 from models.ac_gan import ACGANGenerator
 from models.atomic import write_bytes, write_text
+from models.began import BEGANGenerator
 from models.cgan import CGANGenerator
 from models.dcgan import DCGANGenerator
+from models.draw import DRAWGenerator
 from models.generator import Generator
+from models.gran import GRANGenerator
 from models.infogan import InfoGANGenerator
 from models.lapgan import LAPGANGenerator
 from models.mlp import MLPGenerator
@@ -30,10 +33,13 @@ ARCHITECTURES: dict[str, type[Generator]] = {
     "modern": ModernGenerator,
     "dcgan": DCGANGenerator,
     "mlp": MLPGenerator,
+    "began": BEGANGenerator,
+    "draw": DRAWGenerator,
+    "gran": GRANGenerator,
     "ac-gan": ACGANGenerator,
-    "cgan": CGANGenerator,
     "infogan": InfoGANGenerator,
     "stacked-gan": StackedGenerator,
+    "cgan": CGANGenerator,
 }
 
 

@@ -1,0 +1,29 @@
+"""BEGAN's k and its measure of convergence, of several ranks. Apart, as both processes import this file."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from two_ranks import on_two_ranks
+
+from training.began import Equilibrium, errors
+
+
+def _moves(part: slice) -> dict[str, Tensor]:
+    """k and the measure after moves, from this rank's part of the scores."""
+    rng = torch.Generator().manual_seed(0)
+    equilibrium = Equilibrium(gamma=0.5, rate=0.1)
+    for _ in range(3):
+        real, fake = -torch.rand(2, 8, generator=rng)[:, part]
+        found = errors({"score/real": real.mean(), "score/fake": fake.mean() / 4})
+        equilibrium.learn(*found)
+    return {"k": equilibrium.k, "convergence": equilibrium.convergence(*found)}
+
+
+def test_they_are_of_all_ranks(tmp_path: Path) -> None:
+    one = _moves(slice(0, 8))
+    assert 0 < one["k"] < 1
+    assert not torch.isclose(one["k"], _moves(slice(0, 4))["k"])
+    for found in on_two_ranks(_moves, tmp_path):
+        for name, value in one.items():
+            torch.testing.assert_close(found[name], value)

@@ -1,0 +1,219 @@
+"""The systems that reconstruct: VAE, DRAW, BEGAN and GRAN. Losses, and what is kept from move to move."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Normal
+from toy import shapes
+
+from train import parse
+from training.adversarial import Generate, latents
+from training.began import DiscriminateInEquilibrium, Equilibrium
+from training.draws import Draws
+from training.game import Batch, Clock, Game
+from training.growth import Stage
+from training.recipes import RECIPES
+from training.recipes.began import BEGANRecipe, began, began_cpu
+from training.recipes.draw import DRAWRecipe, draw, draw_cpu
+from training.recipes.gran import GRANRecipe, gran
+from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.vae import VAERecipe, vae_cpu
+from training.terms.gradient_limit import limit_gradients
+from training.vae import Reconstruct, distance_to_prior, surprise
+
+START = Clock(0, 1000, 0)
+NAMES = [f"{system}{size}" for system in ("vae", "draw", "began", "gran") for size in ("", "-cpu")]
+SIZES: dict[type[Recipe], dict[str, object]] = {
+    VAERecipe: {"widths": (8, 6), "latent_size": 5},
+    DRAWRecipe: {"steps": 3, "step_size": 4, "hidden": 8},
+    BEGANRecipe: {"width": 4, "latent_size": 5},
+    GRANRecipe: {"widths": (8, 6), "noise_size": 5},
+}
+
+
+def _small(recipe: Recipe) -> Recipe:
+    """The same recipe at 16x16."""
+    sizes = SIZES[type(recipe)]
+    return replace(recipe, resolution=16, batch=8, precision="fp32", **sizes)  # type: ignore[arg-type]
+
+
+def _game(recipe: Recipe) -> Game:
+    torch.manual_seed(0)
+    return _small(recipe).build(DataFormat(3))
+
+
+def _batch(part: slice = slice(0, 8)) -> Batch:
+    reals = shapes(8, 16).float() / 127.5 - 1
+    return Batch(reals[part], None, Draws(0, 0, 8, part, torch.device("cpu")), Stage(16, 8))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_there_and_plays(name: str) -> None:
+    _, recipe = parse(["--recipe", name, "--data", "data", "--out", "run"])
+    assert recipe == RECIPES[name]()
+    game = _game(recipe)
+    for player in game.players:
+        for other in game.players:
+            other.network.requires_grad_(other is player)
+        player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+        for key, parameter in player.network.named_parameters():
+            assert parameter.grad is not None, key
+            assert parameter.grad.ne(0).any(), key
+    assert set(game.generator.parameters()) <= {
+        p for player in game.players for p in player.network.parameters()
+    }
+
+
+def test_the_papers_settings() -> None:
+    assert (draw().steps, draw().step_size, draw().read, draw().write, draw().batch) == (64, 100, 2, 5, 100)
+    assert (began().width, began().latent_size, began().gamma, began().k_rate) == (128, 64, 0.5, 0.001)
+    assert (began().batch, began().lr) == (16, 1e-4)
+    assert (gran().steps, gran().lr_d, gran().lr_g, gran().batch) == (3, 4e-5, 1e-4, 100)
+    decay = [
+        group["weight_decay"] for player in _game(gran()).players for group in player.optimizer.param_groups
+    ]
+    assert decay == [5e-6, 0]
+
+
+def test_distance_of_known_gaussians_to_the_prior() -> None:
+    posterior = Normal(
+        torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [1.0, 2.0], [0.5, 1.0]])
+    )
+    expected = [0, 4.5 + (4 - 1) / 2 - math.log(2), (0.25 - 1) / 2 + math.log(2) + 0.5]
+    torch.testing.assert_close(distance_to_prior(posterior), torch.tensor(expected))
+
+
+def test_surprise_is_summed_over_a_picture_in_pixels_from_0_to_1() -> None:
+    images = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(3, 2, 4, 5)
+    even = Bernoulli(torch.full(images.shape, 0.5), validate_args=False)
+    torch.testing.assert_close(surprise(even, images), torch.full((3,), 40 * math.log(2)))
+    unsure = Bernoulli(torch.full(images.shape, 0.25), validate_args=False)
+    entropies = [-math.log(0.75), -math.log(0.75 * 0.25) / 2, -math.log(0.25)]
+    torch.testing.assert_close(surprise(unsure, images), 40 * torch.tensor(entropies))
+    gaussians = Normal(torch.zeros(images.shape), 0.5)
+    squares = torch.tensor([0.0, 0.25, 1.0]) / (2 * 0.25) + math.log(0.5 * math.sqrt(2 * math.pi))
+    torch.testing.assert_close(surprise(gaussians, images), 40 * squares)
+
+
+@pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu()], ids=["vae", "draw"])
+def test_the_bound_is_reconstruction_and_distance_per_picture(recipe: Recipe) -> None:
+    game, batch = _game(recipe), _batch()
+    (player,) = game.players
+    assert isinstance(player, Reconstruct)
+    found = player.network(batch.reals, batch.draws.draw("latents", game.generator.prior))
+    move = player.play(batch, START)
+    rest, distance = surprise(found.likelihood, batch.reals), distance_to_prior(found.posterior)
+    torch.testing.assert_close(move.scalars["nats/reconstruction"], rest.mean())
+    torch.testing.assert_close(move.scalars["nats/kl"], distance.mean())
+    torch.testing.assert_close(move.loss, (rest + distance).mean())
+    assert move.scalars["loss/bound"] is move.loss
+
+
+@pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu(), began_cpu()], ids=["vae", "draw", "began"])
+def test_a_batch_in_two_parts_is_the_batch(recipe: Recipe) -> None:
+    for player in _game(recipe).players:
+        whole = player.play(_batch(), START).loss
+        parts = [player.play(_batch(part), START).loss for part in (slice(0, 2), slice(2, 8))]
+        torch.testing.assert_close(parts[0] * 0.25 + parts[1] * 0.75, whole)
+
+
+def test_each_gradient_is_shortened_on_its_own() -> None:
+    long, short = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+    sgd = torch.optim.SGD([long, short], lr=1.0)
+    limit_gradients(sgd, 5.0)
+    long.grad, short.grad = torch.tensor([30.0, 40.0]), torch.tensor([3.0, 1.0])
+    sgd.step()
+    torch.testing.assert_close(long.detach(), -torch.tensor([3.0, 4.0]))
+    torch.testing.assert_close(short.detach(), -torch.tensor([3.0, 1.0]))
+    with pytest.raises(ValueError, match="the limit of gradients must be positive, not 0"):
+        limit_gradients(sgd, 0)
+
+
+def test_draw_has_its_gradients_limited() -> None:
+    (player,) = _game(draw_cpu()).players
+    for parameter in player.network.parameters():
+        parameter.grad = torch.full_like(parameter, 100.0)
+    player.step({})
+    norms = [float(p.grad.norm()) for p in player.network.parameters() if p.grad is not None]
+    assert norms == pytest.approx([5.0] * len(norms), rel=1e-4)
+
+
+def _errors(*values: float) -> list[Tensor]:
+    return [torch.tensor(value) for value in values]
+
+
+def test_k_by_hand() -> None:
+    equilibrium = Equilibrium(gamma=0.5, rate=0.1)
+    assert equilibrium.k == 0
+    equilibrium.learn(*_errors(1.0, 0.2))
+    assert equilibrium.k.item() == pytest.approx(0.03)
+    equilibrium.learn(*_errors(0.4, 0.3))
+    assert equilibrium.k.item() == pytest.approx(0.02)
+    equilibrium.learn(*_errors(0.0, 9.0))
+    assert equilibrium.k == 0
+    equilibrium.learn(*_errors(100.0, 0.0))
+    assert equilibrium.k == 1
+
+
+def test_convergence_by_hand() -> None:
+    equilibrium = Equilibrium(gamma=0.5, rate=0.1)
+    assert equilibrium.convergence(*_errors(0.4, 0.5)).item() == pytest.approx(0.7)
+    assert equilibrium.convergence(*_errors(0.4, 0.1)).item() == pytest.approx(0.5)
+    assert equilibrium.convergence(*_errors(0.5, 0.4)).item() == pytest.approx(0.65)  # not symmetric
+
+
+def _equilibrium(recipe: Recipe) -> tuple[DiscriminateInEquilibrium, Generate]:
+    d, g = _game(recipe).players
+    assert isinstance(d, DiscriminateInEquilibrium)
+    assert isinstance(g, Generate)
+    return d, g
+
+
+def test_the_losses_of_began() -> None:
+    d, g = _equilibrium(began_cpu())
+    d.equilibrium.k.fill_(0.25)
+    batch = _batch()
+    with torch.no_grad():
+        fakes = d.generator(latents(d.generator, batch))[-1]
+        real, fake = (
+            (images - d.network.decoder(d.network.encoder(images))).abs().mean()  # type: ignore[operator]
+            for images in (batch.reals, fakes)
+        )
+    move = d.play(batch, START)
+    torch.testing.assert_close(move.loss, real - 0.25 * fake)
+    torch.testing.assert_close(g.play(batch, START).loss, fake)
+    assert move.scalars["k"] == 0.25
+    torch.testing.assert_close(move.scalars["convergence"], real + (0.5 * real - fake).abs())
+    assert d.equilibrium.k == 0.25  # a move that is not made changes nothing
+    d.stepped(move.scalars, batch.stage)
+    assert d.equilibrium.k.item() == pytest.approx(0.25 + 0.002 * (0.5 * real - fake).item())
+    assert [key for key in d.state.state_dict() if "k" in key] == ["equilibrium.k"]
+
+
+def test_the_step_size_of_began_is_halved() -> None:
+    d, g = _equilibrium(began())
+    for images, expected in (
+        (0, 1e-4),
+        (1_599_999, 1e-4),
+        (1_600_000, 5e-5),
+        (3_200_000, 2.5e-5),
+        (9_000_000, 2e-5),
+    ):
+        for player in (d, g):
+            assert player.learning_rate(Clock(images, 10**8, 0)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gamma": 0.0}, "gamma must be above 0 and at most 1, not 0.0"),
+        ({"gamma": 1.5}, "gamma must be above 0 and at most 1, not 1.5"),
+        ({"halve_every": 0.0}, "halve_every must be positive, not 0.0"),
+    ],
+)
+def test_a_recipe_that_cannot_be(changes: dict[str, float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(began(), **changes)  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""BEGAN (Berthelot et al. 2017, arXiv 1703.10717); networks in `models/began.py`, k in `training/began.py`.
+
+`began` has the paper's settings at 64x64: n = 128, 64 latent numbers, gamma 0.5, Adam 0.0001, batch 16.
+
+Deviations:
+- The step size is halved every 1.6 million images, down to 0.00002, as in code that others wrote (carpedm20); the paper
+  halves it when the measure of convergence stalls.
+- Pictures are of a moving average of the weights.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from models.began import BEGANDiscriminator, BEGANGenerator
+from training.adversarial import Generate, Penalties
+from training.began import DiscriminateInEquilibrium, Equilibrium
+from training.game import Clock, Game
+from training.recipes.recipe import DataFormat, Recipe
+
+
+@dataclass(frozen=True)
+class BEGANRecipe(Recipe):
+    """BEGAN: an auto-encoder for a discriminator."""
+
+    width: int = 128  # n, channels at the finest scale
+    latent_size: int = 64  # length of the latent vector and of the embedding
+    gamma: float = 0.5  # error of fakes in that of reals: lower is sharper and less diverse
+    k_rate: float = 0.001  # by which the weight k of the fakes learns
+    lr: float = 0.0001  # Adam's step size at first, both networks
+    lr_end: float = 0.00002  # the least it becomes
+    halve_every: float = 1600.0  # thousands of images after which it is halved
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.gamma <= 1:
+            raise ValueError(f"gamma must be above 0 and at most 1, not {self.gamma}")
+        if not self.halve_every > 0:
+            raise ValueError(f"halve_every must be positive, not {self.halve_every}")
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        sizes = (self.resolution, self.width, self.latent_size, data.channels, data.frame)
+        generator, discriminator = BEGANGenerator(*sizes), BEGANDiscriminator(*sizes)
+        adam_d, adam_g = (
+            torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True)
+            for network in (discriminator, generator)
+        )
+        rate = partial(_halved, start=self.lr, end=self.lr_end, every=self.halve_every * 1000)
+        equilibrium = Equilibrium(self.gamma, self.k_rate)
+        objective, penalties = equilibrium.objective(), Penalties()
+        d = DiscriminateInEquilibrium(
+            "d", discriminator, adam_d, rate, generator, objective, penalties, equilibrium=equilibrium
+        )
+        return Game((d, Generate("g", generator, adam_g, rate, discriminator, objective)), generator)
+
+
+def _halved(clock: Clock, start: float, end: float, every: float) -> float:
+    return max(end, start * math.pow(0.5, clock.images // every))
+
+
+def began() -> BEGANRecipe:
+    """The paper's 64x64; for GPUs."""
+    return BEGANRecipe(resolution=64, kimg=6_000, batch=16)
+
+
+def began_cpu() -> BEGANRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last, larger steps."""
+    return BEGANRecipe(
+        resolution=64,
+        kimg=200,
+        batch=16,
+        precision="bf16",
+        channels_last=True,
+        ema_half_life=5,
+        width=24,
+        lr=0.0004,
+        k_rate=0.002,
+    )

@@ -1,0 +1,52 @@
+"""DRAW (Gregor et al. 2015, arXiv 1502.04623); networks in `models/draw.py`.
+
+`draw` has the paper's sizes for MNIST (table 3). Adam's settings, the batch, and the limit of each tensor's gradient
+are of code that others wrote; `draw-cpu` has that code's sizes too.
+
+Deviations: pictures are of a moving average of the decoder's weights.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from models.draw import DRAW, DRAWGenerator
+from training.game import Game
+from training.recipes.recipe import DataFormat, Recipe
+from training.schedules import cosine
+from training.terms.gradient_limit import limit_gradients
+from training.vae import Reconstruct
+
+
+@dataclass(frozen=True)
+class DRAWRecipe(Recipe):
+    """DRAW: one player, one size, many steps."""
+
+    steps: int = 64  # T
+    step_size: int = 100  # latent numbers of each step
+    hidden: int = 256  # units of each LSTM
+    read: int = 2  # filters along each side of the encoder's grid
+    write: int = 5  # filters along each side of the decoder's grid
+    lr: float = 0.001  # Adam's step size
+    gradient_limit: float = 5.0  # largest norm of each tensor's gradient
+
+    def build(self, data: DataFormat) -> Game:
+        """Build the game."""
+        sizes = (self.resolution, self.steps, self.step_size, self.hidden, self.write)
+        decoder = DRAWGenerator(*sizes, data.channels, data.frame)
+        network = DRAW(decoder, self.read)
+        adam = torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True)
+        limit_gradients(adam, self.gradient_limit)
+        rate = partial(cosine, start=self.lr, end=self.lr)
+        return Game((Reconstruct("draw", network, adam, rate),), decoder)
+
+
+def draw() -> DRAWRecipe:
+    """The paper's sizes for MNIST, at 32x32: 0.9 M parameters; digits are not mirrored."""
+    return DRAWRecipe(resolution=32, kimg=6_000, batch=100, flip=False)
+
+
+def draw_cpu() -> DRAWRecipe:
+    """10 steps of 10 latent numbers, for two CPU cores."""
+    return replace(draw(), kimg=600, steps=10, step_size=10, read=5, ema_half_life=6)
