@@ -102,3 +102,11 @@ def _first_line(error: Exception) -> str:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "nothing"
+
+
+if __name__ == "__main__":  # the other features: a discriminator's
+    import sys
+
+    from evaluation.probe import main
+
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimisers), `state.json`
 (the clock, what batches are computed in, how good the generator was found to be) and `model/` (the moving average, in
-the format that sampling, evaluation and serving read).
+the format that sampling, evaluation and serving read); of some systems also `discriminator.json` (`models/judges.py`).
 Random numbers, the order of the data and all schedules are functions of the clock, so nothing else needs saving.
 """
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from models.atomic import new_folder, write_text
 from models.checkpoint import load_generator, save_generator
+from models.judges import describe_judge
 from training.ema import MovingAverage
 from training.game import Clock, Game
 from training.measured import Measured
@@ -46,6 +47,8 @@ def save(
     average.generator.find_center()
     with new_folder(folder) as aside:
         save_file(_tensors(game), aside / "state.safetensors")
+        for player in game.players:
+            describe_judge(player.network, f"{player.name}.network.", aside)
         (aside / "model").mkdir()
         save_generator(average.generator, aside / "model", about)
         write_text(
