@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     parser.add_argument("--recipe", choices=sorted(RECIPES), help="what to train")
     parser.add_argument("--data", type=Path, help="a data set made by `python -m data_prep prepare`")
     parser.add_argument("--out", type=Path, help="the run's folder")
+    parser.add_argument("--list", action="store_true", help="only print the recipes, as JSON")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--preflight", action="store_true", help="only say what the run will take")
     trackers = ["wandb", "tensorboard", "none"]
@@ -33,6 +35,9 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     parser.add_argument("--features", type=Path, help="network (.onnx) for the metrics of --evaluate-every")
     parser.add_argument("--artifacts", action="store_true", help="have W&B keep every checkpoint")
     own, fields = parser.parse_known_args(arguments)
+    if own.list:
+        print(json.dumps({name: described(RECIPES[name]()) for name in sorted(RECIPES)}, indent=2))
+        parser.exit()
     asked_help = not {"-h", "--help"}.isdisjoint(fields)
     if asked_help:
         print(parser.format_help(), flush=True)
@@ -52,6 +57,11 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     return own, tyro.cli(
         type(default), default=default, args=fields, prog=f"train.py --recipe {own.recipe or 'msg-gan-cpu'}"
     )
+
+
+def described(recipe: Recipe) -> dict[str, object]:
+    """What `--list` says of a recipe."""
+    return {"resolution": recipe.resolution, "kimg": recipe.kimg, "needs_labels": recipe.needs_labels}
 
 
 def monitor(recipe: Recipe, data: Path, features: Path | None) -> Measure | None:

@@ -51,8 +51,6 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
     """
     resolution, channels, frame = generator.resolutions[-1], generator.image_channels, generator.frame
     size = shape_text(resolution, frame)
-    if not MIN_IMAGES <= samples <= MAX_IMAGES:
-        raise ValueError(f"--samples must be from {MIN_IMAGES} to {MAX_IMAGES}, not {samples}")
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {MAX_SEED}, not {seed}")
     if resolution < swd.COARSEST:
@@ -93,9 +91,11 @@ def set_size(dataset: PyramidDataset, samples: int) -> int:
     """Pictures in each of the sets that are compared, if so many samples are asked for.
 
     Raises:
-        ValueError: the data set is too small.
+        ValueError: that is out of range, or the data set too small.
 
     """
+    if not MIN_IMAGES <= samples <= MAX_IMAGES:
+        raise ValueError(f"--samples must be from {MIN_IMAGES} to {MAX_IMAGES}, not {samples}")
     if len(dataset) < 2 * MIN_IMAGES:
         raise ValueError(
             f"{dataset.path} holds {len(dataset)} pictures; two halves of at least {MIN_IMAGES} are needed"

@@ -28,7 +28,7 @@ from models.frame import size_at
 from training import preflight, state
 from training.ema import MovingAverage
 from training.feed import Feed
-from training.game import Clock
+from training.game import Clock, Game
 from training.guard import EventLog
 from training.launch import accelerator_for
 from training.measured import Measure
@@ -133,7 +133,12 @@ def set_up(
     saved = state.checkpoints(folder)
     if saved:
         clock = state.load(saved[-1], game, average, clock.total)
-    about = {"recipe": record.recipe_name, "settings": asdict(recipe), "data": _describe(dataset)}
+    about = {
+        "recipe": record.recipe_name,
+        "settings": asdict(recipe),
+        "data": _describe(dataset),
+        "parameters": _parameters(game),
+    }
     opened: list[Tracker] = []
     if accelerator.is_main_process:
         write(folder, record)
@@ -191,6 +196,14 @@ def _format(dataset: PyramidDataset) -> DataFormat:
 
 def _describe(dataset: PyramidDataset) -> dict[str, Any]:
     return {"name": dataset.path.name, "images": len(dataset), "fingerprint": dataset.fingerprint}
+
+
+def _parameters(game: Game) -> dict[str, int]:
+    """Trained numbers of the generator, and of the networks that only training needs."""
+    networks = (game.generator, *(player.network for player in game.players))
+    counts = {id(each): each.numel() for network in networks for each in network.parameters()}
+    generator = sum(each.numel() for each in game.generator.parameters())
+    return {"generator": generator, "rest": sum(counts.values()) - generator}
 
 
 def _versions() -> dict[str, str]:

@@ -8,21 +8,23 @@ Deviations: what is sampled and shipped is a moving average of the weights.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 
 from models.ac_gan import ACGANDiscriminator, ACGANGenerator
-from training.adversarial import Steps, duel
+from training.adversarial import Steps
 from training.game import Game
-from training.objectives import OBJECTIVES
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class ACGANRecipe(AugmentedRecipe):
+class ACGANRecipe(DuelRecipe):
     """AC-GAN: a discriminator that tells the class."""
+
+    needs_labels: ClassVar[bool] = True
 
     widths_g: tuple[int, ...] = (768, 384, 256, 192)  # channels of the generator's features
     widths_d: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels of the discriminator's features
@@ -38,10 +40,7 @@ class ACGANRecipe(AugmentedRecipe):
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.5, 0.999), fused=True)
         rate = partial(cosine, start=self.lr, end=self.lr)
         steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
-        name, augment = "non-saturating", self.augmentation("non-saturating")
-        return duel(
-            discriminator, generator, steps_d, steps_g, OBJECTIVES[name], None, self.classify, augment
-        )
+        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating", None, self.classify)
 
 
 def ac_gan() -> ACGANRecipe:

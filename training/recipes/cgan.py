@@ -10,6 +10,7 @@ moving average of the weights.
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 
@@ -23,6 +24,8 @@ from training.recipes.recipe import DataFormat, Recipe
 @dataclass(frozen=True)
 class CGANRecipe(Recipe):
     """CGAN: dense networks, given the label."""
+
+    needs_labels: ClassVar[bool] = True
 
     noise_size: int = 100  # length of the latent vector without the label
     units_g: tuple[int, int, int] = (200, 1000, 1200)  # of the generator: on noise, on the label, on both

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from models.frame import SQUARE, Frame
 from training.game import Game
@@ -22,6 +22,8 @@ class DataFormat:
 @dataclass(frozen=True)
 class Recipe(ABC):
     """All that determines a run besides its data. Checked when made; ValueError names the field."""
+
+    needs_labels: ClassVar[bool] = False  # whether it is for data with labels only
 
     resolution: int  # shorter side of the largest image, pixels
     kimg: float  # length of the run, thousands of real images shown

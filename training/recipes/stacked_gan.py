@@ -11,6 +11,7 @@ once each. What is sampled and shipped is a moving average of the weights.
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -25,6 +26,8 @@ from training.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLeve
 @dataclass(frozen=True)
 class StackedGANRecipe(Recipe):
     """Stacked GAN: from labels to an encoder's features, from these to pictures."""
+
+    needs_labels: ClassVar[bool] = True
 
     encoder_kimg: float = 300.0  # training of the encoder, thousands of images
     joint_kimg: float = 6_000.0  # images shown before the levels are joined, thousands
