@@ -69,11 +69,11 @@ def sagan_cpu() -> SAGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last, the step sizes doubled."""
     return SAGANRecipe(
         resolution=64,
-        kimg=300,
-        batch=32,
+        kimg=150,
+        batch=16,
         precision="bf16",
         channels_last=True,
-        ema_half_life=6,
+        ema_half_life=5,
         widths=(128, 128, 128, 64, 32),
         noise_size=64,
         lr_g=0.0002,
