@@ -101,4 +101,4 @@ class ACGANDiscriminator(Discriminator):
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
         """Judge the images [(N, C, H, W)]: score (N,), classes (N, K)."""
         features = self.layers(images[-1]).flatten(1)
-        return Verdict(self.score(features).flatten(), self.classify(features))
+        return Verdict(self.score(features).flatten(), self.classify(features), features=features)

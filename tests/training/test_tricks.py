@@ -24,6 +24,7 @@ from training.play import set_up_game
 from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan
 from training.recipes.duel import DuelRecipe
 from training.recipes.gan import GANRecipe
+from training.recipes.gran import GRANRecipe
 from training.recipes.modern import ModernRecipe
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import ProGANRecipe
@@ -41,6 +42,7 @@ RECIPES: list[DuelRecipe] = [
     ProGANRecipe(**SMALL, widths=(8, 8), latent_size=8, hold=0.1, fade=0.1),
     ModernRecipe(**SMALL, widths=(16, 16), latent_size=8, blocks=1),
     SAGANRecipe(**SMALL, widths=(8, 8), attention=()),
+    GRANRecipe(**SMALL, widths=(8,), noise_size=8),
 ]
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: type(recipe).__name__)
 
@@ -225,6 +227,11 @@ def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
 def test_what_does_not_go_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         replace(dcgan(), **change)
+
+
+def test_dragan_is_refused_where_batch_norm_is_fixed() -> None:
+    with pytest.raises(ValueError, match="dragan is of each sample's own gradient"):
+        _players(GRANRecipe(resolution=16, kimg=1, batch=8, widths=(8, 8), dragan=10.0))
 
 
 def test_smoothing_is_refused_where_the_objective_is_fixed() -> None:

@@ -5,6 +5,7 @@ from functools import partial
 
 from models.discriminator import Discriminator
 from models.generator import Generator
+from models.normalization import BatchNorm
 from training.adversarial import Penalties, Steps, duel
 from training.game import Game
 from training.objectives import OBJECTIVES, Objective
@@ -55,7 +56,15 @@ class DuelRecipe(AugmentedRecipe):
         classify: float = 0.0,  # weight of the class losses (AC-GAN)
         objective: Objective | None = None,  # in place of the one of that name
     ) -> Game:
-        """The two against one another, with the recipe's augmentation and tricks."""
+        """The two against one another, with the recipe's augmentation and tricks.
+
+        Raises:
+            ValueError: tricks do not go with the objective, or with the discriminator.
+        """
+        if self.dragan > 0 and any(isinstance(module, BatchNorm) for module in discriminator.modules()):
+            raise ValueError(
+                "dragan is of each sample's own gradient, which the discriminator's batch norm mixes with the others'"
+            )
         if self.historical > 0:
             for steps in (steps_d, steps_g):
                 average_history(steps.optimizer, self.historical)

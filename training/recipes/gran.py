@@ -14,16 +14,15 @@ import torch
 
 from models.dcgan import DCGANDiscriminator, paper_widths
 from models.gran import GRANGenerator
-from training.adversarial import Steps, duel
+from training.adversarial import Steps
 from training.game import Game
-from training.objectives import OBJECTIVES
-from training.recipes.augmented import AugmentedRecipe
+from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import cosine
 
 
 @dataclass(frozen=True)
-class GRANRecipe(AugmentedRecipe):
+class GRANRecipe(DuelRecipe):
     """GRAN: a recurrent generator."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ..., half the resolution; empty for 1024, halved
@@ -48,8 +47,7 @@ class GRANRecipe(AugmentedRecipe):
             partial(cosine, start=self.lr_d, end=self.lr_d),
         )
         steps_g = Steps(adam(generator.parameters()), partial(cosine, start=self.lr_g, end=self.lr_g))
-        objective, augment = OBJECTIVES["non-saturating"], self.augmentation("non-saturating")
-        return duel(discriminator, generator, steps_d, steps_g, objective, augment=augment)
+        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating")
 
 
 def gran() -> GRANRecipe:
