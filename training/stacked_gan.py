@@ -1,5 +1,5 @@
-"""The players of Stacked GAN (Huang et al. 2017, arXiv 1612.04357, sections 3.1 to 3.4): an encoder, and a generator
-and a discriminator on each of two levels.
+"""The players of Stacked GAN (Huang et al. 2017, arXiv 1612.04357, section 3): an encoder, and a generator and a
+discriminator on each of two levels.
 
 The encoder is trained first and moves no more. Then each level is trained on its own, from what the encoder makes of
 reals. At last the lower level takes what the upper one makes, and the upper one's loss has a share of the lower's.
@@ -85,7 +85,7 @@ class Level(ABC):
         return Term(f"loss/entropy{self.name}", error, self.entropy)
 
     def terms(self, fake: Tensor, given: Tensor, batch: Batch) -> list[Term]:
-        """The three losses of the generator (equation 5)."""
+        """The three losses of the generator."""
         verdict = self.discriminator(fake)
         return [
             Term(f"loss/g{self.name}", F.softplus(-verdict.score.float()).mean(), 1.0),

@@ -215,7 +215,7 @@ def test_codes_are_split_as_they_are_drawn() -> None:
 def test_every_parameter_receives_a_gradient_from_all_of_the_verdict(name: str) -> None:
     generator, discriminator = _generator(name), DISCRIMINATORS[name](3, (4, 4))
     verdict = discriminator(generator(_prior(generator))[-1:], torch.tensor([0, 1, 2, 0, 1, 2]))
-    heads = [head for head in verdict if head is not None]
+    heads = [head for head in (verdict.score, verdict.classes, verdict.latents) if head is not None]
     assert len(heads) == {"cgan": 1, "ac-gan": 2, "infogan": 2}[name]
     torch.cat([head.flatten() for head in heads]).square().sum().backward()
     for network in (generator, discriminator):

@@ -74,7 +74,7 @@ def _pair(game: Game) -> tuple[Discriminate, Generate]:
 @pytest.mark.parametrize(
     ("name", "batch", "kind", "rates"),
     [
-        ("cgan", 100, "SGD", [0.1, 0.1]),
+        ("cgan", 100, "SGD", [0.02, 0.02]),
         ("ac-gan", 100, "Adam", [2e-4, 2e-4]),
         ("infogan", 128, "Adam", [2e-4, 1e-3]),
         ("mine", 128, "Adam", [2e-4] * 3),
@@ -92,7 +92,7 @@ def test_the_papers_settings(name: str, batch: int, kind: str, rates: list[float
 
 def test_cgans_step_size_falls_with_its_steps_to_its_end() -> None:
     rate = _game("cgan", batch=100).players[0].learning_rate
-    assert rate(Clock(100 * 1000, 10**9, 0)) == pytest.approx(0.1 / 1.00004**1000)
+    assert rate(Clock(100 * 1000, 10**9, 0)) == pytest.approx(0.02 / 1.00004**1000)
     assert rate(Clock(10**9, 10**9, 0)) == 1e-6
 
 

@@ -1,10 +1,9 @@
 """MINE: Mutual Information Neural Estimation (Belghazi et al. 2018, arXiv 1801.04062).
 
 Mutual information is bounded from below by what a statistics network T tells of pairs that belong together (joint) and
-of pairs that do not (marginal): I >= E_joint[T] - log E_marginal[exp T], the Donsker-Varadhan form (equation 10).
+of pairs that do not (marginal): I >= E_joint[T] - log E_marginal[exp T], the Donsker-Varadhan form (section 3.1).
 
-Deviations: the moving average of E[exp T] is kept as its logarithm. It is at most one batch old: the present batch is
-part of it.
+Deviations: the moving average of E[exp T] is kept as its logarithm.
 """
 
 import math
@@ -30,7 +29,7 @@ def _log_mean_exp(x: Tensor) -> Tensor:
 class UnbiasedBound(nn.Module):
     """The bound with the gradient of section 3.2: that of log E[exp T] divides by a moving average, not by the batch's.
 
-    The average is over the global batch, and moves in `learn` alone.
+    The average is over global batches, the present one included. It moves in `learn` alone: a pass changes nothing.
     """
 
     def __init__(
@@ -93,10 +92,11 @@ def estimate(
 
 
 def adaptively_clipped(network: nn.Module, loss: Tensor, terms: Sequence[Term]) -> Tensor:
-    """A loss whose gradient is g_u + min(|g_u|, |g_m|) g_m / |g_m|, of the loss's g_u and the terms' g_m (section 4.1).
+    """A loss whose gradient is g_u + min(|g_u|, |g_m|) g_m / |g_m|, of the loss's g_u and the terms' g_m.
 
-    So terms never pull harder than the loss. Both gradients are those of the global batch, averaged over ranks before
-    they are compared; where a batch is computed in pieces, of a piece. The value is the loss.
+    This is the paper's adaptive clipping: terms never pull harder than the loss. Both gradients are those of the global
+    batch, averaged over ranks before they are compared; where a batch is computed in pieces, of a piece. The value is
+    the loss.
     """
     parameters = list(network.parameters())
     wanted = torch.stack([term.value * term.weight for term in terms]).sum()
