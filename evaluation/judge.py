@@ -81,7 +81,7 @@ class Judge:
         torch.manual_seed(0)
         fresh = type(generator)(**generator.settings()).to(self.device).eval()
         fresh.grow(self._resolution, 1.0)
-        fresh.find_center()
+        fresh.settle()
         identity = f"fresh {type(generator).__name__} {json.dumps(generator.settings(), sort_keys=True)}"
         return self._found(f"untrained-{name}", identity, fresh, 0, begin)
 

@@ -128,7 +128,7 @@ class BEGANGenerator(Generator):
         yield self.decoder.to_image(next(features))
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Fit the coarse pictures' layers to 256 fixed draws."""
         rng = torch.Generator().manual_seed(0)
         batches = [self.prior(64, rng).to(self.decoder.dense.weight.device) for _ in range(4)]

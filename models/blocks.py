@@ -131,7 +131,7 @@ class PaintingGenerator(Generator):
         yield from self.painter.stream(self.given(z, truncation))
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Measure batch norm's statistics and the coarse pictures' layers, from 256 fixed draws, in evaluation mode."""
         rng, device = torch.Generator().manual_seed(0), next(self.parameters()).device
         batches = [self.prior(64, rng).to(device) for _ in range(4)]

@@ -156,7 +156,7 @@ class DCGANGenerator(Generator):
             yield (x := block(x))
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Measure batch norm's statistics and the coarse pictures' layers, from 256 fixed draws, in evaluation mode."""
         rng = torch.Generator().manual_seed(0)
         batches = [self.prior(64, rng).to(self.dense.weight.device) for _ in range(4)]

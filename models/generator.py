@@ -45,8 +45,8 @@ class Generator(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """The keyword arguments, as JSON values, that build this generator again."""
 
-    def find_center(self) -> None:
-        """Measure what the weights, once final, determine: what truncation draws towards, statistics of batch norm.
+    def settle(self) -> None:
+        """Measure what the weights determine: where truncation draws to, batch norm's statistics, coarse pictures.
 
         Nothing to do for most. The weights themselves stay as they are.
         """
@@ -87,7 +87,7 @@ class GrowingGenerator(Generator):
     """A generator that yields pictures as far as it has grown. It is built fully grown.
 
     How far that is stands in a buffer, so that averages, checkpoints and exports carry it. The finest picture is the
-    one that is trained (while it fades in, so is the one before); the coarser ones are fitted to it, by `find_center`.
+    one that is trained (while it fades in, so is the one before); the coarser ones are fitted to it, by `settle`.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class GrowingGenerator(Generator):
         """The picture of the finest features, or of the next to finest: (N, C, H, W) -> (N, image_channels, H, W)."""
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Fit the coarse pictures' layers to the finished ones, of 64 to 256 fixed draws of the prior."""
         rng = torch.Generator().manual_seed(0)
         area = math.prod(size_at(self.resolutions[-1], self.frame))

@@ -138,7 +138,7 @@ class GRANGenerator(Generator):
         yield picture
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Measure batch norm's statistics in each step, from 256 fixed draws, in evaluation mode."""
 
         def measure(norm: nn.Module, inputs: tuple[Tensor, int]) -> None:

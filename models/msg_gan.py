@@ -92,7 +92,7 @@ class MSGGenerator(Generator):
             yield to_rgb(x)
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Set `center` to the mean of the coarsest features over 4096 fixed draws of the prior."""
         z = self.prior(4096, torch.Generator().manual_seed(0)).to(self.center.device)
         self.center.copy_(self._root(z).mean(0))

@@ -118,7 +118,7 @@ class ProGANGenerator(GrowingGenerator):
             yield (x := attention(block(x)))
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Measure what truncation draws towards, from 4096 fixed draws of the prior, and fit the coarse pictures."""
         device, rng = self.center.device, torch.Generator().manual_seed(0)
         count = max(64, 4096 // len(self.center))
@@ -126,7 +126,7 @@ class ProGANGenerator(GrowingGenerator):
         for label, center in enumerate(self.center):
             labels = torch.full((count,), label, device=device)
             center.copy_(self._root(self.with_labels(z, labels) if self.class_names else z).mean(0))
-        super().find_center()
+        super().settle()
 
     def _paint(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.to_rgb[resolution_of(x).bit_length() - 3](x))

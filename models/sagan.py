@@ -124,7 +124,7 @@ class SAGANGenerator(Generator):
         return torch.tanh(self.conv(F.relu(self.norm(x, x.new_ones(len(x), 1)))))
 
     @torch.no_grad()
-    def find_center(self) -> None:
+    def settle(self) -> None:
         """Measure what depends on the weights: singular values, batch norm's statistics, the coarse pictures' layers.
 
         From 256 fixed draws of the prior, in evaluation mode.

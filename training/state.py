@@ -44,7 +44,7 @@ def save(
     folder = run / "checkpoints" / f"{clock.images:010d}"
     if folder.exists():
         return folder
-    average.generator.find_center()
+    average.generator.settle()
     with new_folder(folder) as aside:
         save_file(_tensors(game), aside / "state.safetensors")
         for player in game.players:

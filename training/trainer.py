@@ -261,7 +261,7 @@ class Trainer:
         share = 0.0
         if self.accelerator.is_main_process:
             folder = self.run_folder / "samples" / f"{self.clock.images:010d}"
-            self.average.generator.find_center()
+            self.average.generator.settle()
             paths = save_grids(self.average.generator, folder, self.device)
             for tracker in self.trackers:
                 tracker.grids(self.clock.images, paths)
@@ -273,7 +273,7 @@ class Trainer:
         measured = None
         if self.accelerator.is_main_process and self.measure is not None:
             generator = copy.deepcopy(self.average.generator)
-            generator.find_center()
+            generator.settle()
             measured = self.measure(generator)
         collective.any_rank(False, self.device)  # wait for it
         return measured

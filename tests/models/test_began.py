@@ -107,7 +107,7 @@ def test_features_keep_their_spread_at_first() -> None:
 
 def test_coarse_pictures_resemble_the_finished_one() -> None:
     generator = _generator().eval()
-    generator.find_center()
+    generator.settle()
     *coarse, picture = generator(generator.prior(64, torch.Generator().manual_seed(1)))
     for image in coarse:
         target = nn.functional.avg_pool2d(picture, 32 // image.shape[-1])
@@ -134,7 +134,7 @@ def test_the_stream_yields_a_picture_before_it_makes_the_next() -> None:
 
 def test_a_model_folder_gives_the_same_pictures(tmp_path_factory: pytest.TempPathFactory) -> None:
     generator = _generator(1, (4, 6)).eval()
-    generator.find_center()
+    generator.settle()
     folder = tmp_path_factory.mktemp("model")
     save_generator(generator, folder, {})
     z = generator.prior(2, torch.Generator().manual_seed(0))

@@ -180,7 +180,7 @@ def test_statistics_and_coarse_pictures_are_measured() -> None:
     weights = {key: value.clone() for key, value in generator.named_parameters()}
     coarse = generator(_prior(generator))[:-1]
     assert all(image.eq(0).all() for image in coarse)
-    generator.find_center()
+    generator.settle()
     assert all(torch.equal(value, weights[key]) for key, value in generator.named_parameters())
     *coarse, finest = generator(_prior(generator, 256))
     assert all(image.std() > 0 for image in coarse)

@@ -27,7 +27,7 @@ PAIRS: dict[str, Pair] = {
     ),
     "sagan": lambda f: (SAGANGenerator(16, W, 6, (), (4, 8), 3, f), SAGANDiscriminator(16, W, 0, (4,), 3)),
     "modern": lambda f: (
-        ModernGenerator(16, W, 1, 6, 3, (4,), (), f),
+        ModernGenerator(16, W, 1, 6, 3, (4,), (), None, f),
         ModernDiscriminator(16, W, 1, 3, (4,), frame=f),
     ),
 }
@@ -55,7 +55,7 @@ def test_every_picture_has_its_size_and_every_weight_learns(name: str, frame: Fr
     with torch.no_grad():
         for parameter in [*g.parameters(), *d.parameters()]:
             parameter.add_(0.1 * torch.randn_like(parameter))  # what begins at zero lets nothing through
-    g.find_center()
+    g.settle()
     pictures = g(g.prior(4, torch.Generator().manual_seed(0)))
     assert [tuple(picture.shape) for picture in pictures] == [(4, 3, *size_at(r, frame)) for r in (4, 8, 16)]
     seen = [picture for picture in pictures if resolution_of(picture) in d.resolutions]

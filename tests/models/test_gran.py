@@ -112,7 +112,7 @@ def test_measured_statistics_give_the_pictures_of_training() -> None:
     expected = generator.train()(z)[0]
     generator.eval()
     assert not torch.allclose(generator(z)[0], expected, atol=1e-2)
-    generator.find_center()
+    generator.settle()
     torch.testing.assert_close(generator(z)[0], expected, rtol=1e-3, atol=1e-4)
     means = generator.noise.norm.mean
     assert means.shape == (3, 5)
@@ -127,7 +127,7 @@ def test_truncation_makes_the_noise_smaller() -> None:
 
 def test_a_model_folder_gives_the_same_pictures(tmp_path_factory: pytest.TempPathFactory) -> None:
     generator = _generator(shared=True, frame=(4, 6)).eval()
-    generator.find_center()
+    generator.settle()
     folder = tmp_path_factory.mktemp("model")
     save_generator(generator, folder, {})
     z = _prior(generator)

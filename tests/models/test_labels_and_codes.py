@@ -123,7 +123,7 @@ def test_pictures_of_any_channels_and_proportions(name: str, channels: int, fram
 @EVERY
 def test_settings_build_the_same_network(name: str) -> None:
     generator = _generator(name, 1, (4, 6)).eval()
-    generator.find_center()
+    generator.settle()
     again = ARCHITECTURES[name](**generator.settings()).eval()
     again.load_state_dict(generator.state_dict())
     z = _prior(generator, 2)
@@ -144,7 +144,7 @@ def test_measured_pictures_are_those_of_training_and_coarse_ones_their_means(nam
         generator.eval()
         before = (generator(z)[-1] - trained).abs().mean()
         assert all(image.eq(0).all() for image in generator(z)[:-1])
-        generator.find_center()
+        generator.settle()
         *coarse, finished = generator(z)
     assert (finished - trained).abs().mean() < 0.3 * before
     assert len(coarse) == 2
@@ -157,7 +157,7 @@ def test_measured_pictures_are_those_of_training_and_coarse_ones_their_means(nam
 @pytest.mark.parametrize("name", ["cgan", "ac-gan", "stacked-gan"])
 def test_other_labels_other_pictures(name: str) -> None:
     generator = _generator(name).eval()
-    generator.find_center()
+    generator.settle()
     assert generator.class_names == NAMES
     z = _prior(generator, 4)
     one, other = (

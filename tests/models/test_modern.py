@@ -85,7 +85,7 @@ def test_pictures_have_the_spread_of_data_at_first() -> None:
 def test_coarse_pictures_are_fitted_to_the_finished_one() -> None:
     generator, z = _generator(), torch.randn(64, 12)
     assert [image.abs().max().item() > 0 for image in generator(z)] == [False, False, True]
-    generator.find_center()
+    generator.settle()
     *coarse, finished = (picture.detach() for picture in generator(z))
     for image in coarse:
         target = F.avg_pool2d(finished, 16 // image.shape[-1])
@@ -166,7 +166,7 @@ def test_truncation_draws_to_one_picture_of_each_label(class_names: tuple[str, .
 
 def test_other_labels_other_pictures_and_other_scores() -> None:
     generator, discriminator = _generator(class_names=NAMES), _discriminator(classes=3)
-    generator.find_center()
+    generator.settle()
     z = torch.cat([torch.randn(1, 9).expand(3, 9), torch.eye(3)], dim=1)
     pictures = generator(z)
     assert all(not torch.allclose(image[0], image[1]) for image in pictures)

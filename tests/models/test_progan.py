@@ -174,11 +174,11 @@ def test_coarse_pictures_that_no_loss_sees_are_fitted_to_the_finished_one() -> N
         targets = [F.avg_pool2d(finished, finished.shape[-1] // image.shape[-1]) for image in coarse]
         return [float((a - b).var() / b.var()) for a, b in zip(coarse, targets, strict=True)]
 
-    generator.find_center()
+    generator.settle()
     assert max(shares()) < 0.7
     generator.to_rgb[2].weight.data.neg_()
     assert min(shares()) > 1.5
-    generator.find_center()
+    generator.settle()
     assert max(shares()) < 0.7
 
 
@@ -309,8 +309,8 @@ def test_attention_begins_as_the_identity_in_both_networks() -> None:
     z = _latents(4)
 
     def differ() -> list[bool]:
-        generator.find_center()
-        plain.find_center()
+        generator.settle()
+        plain.settle()
         images = generator(z)
         scores = discriminator(plain(z)[-1:]).score, judge(plain(z)[-1:]).score
         return [
@@ -371,7 +371,7 @@ def test_the_class_logits_are_beside_the_score() -> None:
 
 def test_truncation_draws_towards_the_mean_picture() -> None:
     generator, z = _generator(), _latents(2)
-    generator.find_center()
+    generator.settle()
     assert torch.equal(torch.cat(list(generator.stream(z, 1.0))[2:]), generator(z)[-1])
     full, half, none = (list(generator.stream(z, truncation))[-1] for truncation in (1.0, 0.5, 0.0))
     assert torch.equal(none[0], none[1])
@@ -380,7 +380,7 @@ def test_truncation_draws_towards_the_mean_picture() -> None:
 
 def test_truncation_keeps_the_label() -> None:
     generator = _generator(class_names=("a", "b"))
-    generator.find_center()
+    generator.settle()
     z = generator.with_labels(_latents(4), torch.tensor([0, 1, 0, 1]))
     none = list(generator.stream(z, 0.0))[-1]
     assert torch.equal(none[0], none[2])

@@ -227,7 +227,7 @@ def test_judging_is_the_same_alone_and_together() -> None:
 @pytest.mark.parametrize("names", [(), NAMES])
 def test_settings_build_the_same_network(names: tuple[str, ...]) -> None:
     generator = _generator(names, channels=1).eval()
-    generator.find_center()
+    generator.settle()
     again = SAGANGenerator(**generator.settings()).eval()
     again.load_state_dict(generator.state_dict())
     z = _prior(generator, 2)
@@ -244,7 +244,7 @@ def test_measured_pictures_are_those_of_training() -> None:
         trained = generator(batch)[-1]
         generator.eval()
         before = (generator(batch)[-1] - trained).abs().mean()
-        generator.find_center()
+        generator.settle()
         after = (generator(batch)[-1] - trained).abs().mean()
     assert after < 0.1 * before
 
@@ -254,8 +254,8 @@ def test_measuring_leaves_the_weights_and_is_repeatable() -> None:
     weights = [parameter.clone() for parameter in generator.parameters()]
     iterate_power(generator, 500)  # at their end, so that more iterations change nothing but last bits
     again = copy.deepcopy(generator)
-    generator.find_center()
-    again.find_center()
+    generator.settle()
+    again.settle()
     assert all(torch.equal(a, b) for a, b in zip(weights, generator.parameters(), strict=True))
     for one, other in zip(generator.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(one, other)
@@ -264,7 +264,7 @@ def test_measuring_leaves_the_weights_and_is_repeatable() -> None:
 def test_coarse_pictures_are_the_best_linear_guess_of_the_finished_one() -> None:
     generator = _generator().eval()
     assert all(image.eq(0).all() for image in generator(_prior(generator))[:-1])
-    generator.find_center()
+    generator.settle()
     *coarse, finished = generator(_prior(generator, 256))
     for image in coarse:
         target = F.avg_pool2d(finished, 16 // image.shape[-1])

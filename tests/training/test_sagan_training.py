@@ -137,7 +137,7 @@ def test_coarse_pictures_change_nothing_that_is_trained() -> None:
         if found:
             g.network.eval()
             vectors = _vectors(g.network)
-            g.network.find_center()
+            g.network.settle()
             g.network.load_state_dict(vectors, strict=False)
             g.network.train()
             assert any(image.ne(0).any() for image in g.network(g.network.prior(2, torch.Generator()))[:-1])
