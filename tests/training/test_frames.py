@@ -22,9 +22,12 @@ from training.tracking import _grid_name
 # Recipes at 16 pixels and the narrowest; two rounds each.
 TINY: dict[str, dict[str, Any]] = {
     "ac-gan-cpu": {"widths_g": (4, 4), "widths_d": (4,) * 6, "noise_size": 4},
+    "began-cpu": {"width": 4, "latent_size": 4},
     "cgan": {"noise_size": 4, "units_g": (4, 8, 8), "units_d": (8, 4, 8)},
     "dcgan-cpu": {"widths": (4, 4), "latent_size": 4},
+    "draw-cpu": {"steps": 2, "step_size": 4, "hidden": 8},
     "gan": {"hidden": 8, "units": 4, "pieces": 2, "latent_size": 4},
+    "gran-cpu": {"widths": (4, 4), "steps": 2, "noise_size": 4},
     "infogan": {"widths": (4, 4), "hidden": 8, "noise_size": 4},
     "lapgan-cpu": {"base": 4, "widths": (8, 8, 4)},
     "mine-cpu": {"widths": (4, 4), "latent_size": 12},
@@ -40,6 +43,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "sagan-cpu": {"widths": (8, 8, 8), "noise_size": 4, "attention": (4, 8)},
     "stacked-gan": {"widths_e": (4, 4), "widths_g": (4, 4), "widths_d": (4, 4), "features": 8},
+    "vae-cpu": {"widths": (4, 4), "latent_size": 4},
     "wgan-gp-cpu": {"widths": (4, 4), "latent_size": 4},
 }
 LABELLED = ("ac-gan-cpu", "cgan", "stacked-gan")
