@@ -9,7 +9,17 @@ from models.generator import Generator
 from models.pictures import grid, save_png
 from models.sampler import Sampler
 
-SEEDS = range(36)  # the pictures of every grid
+ROWS = 6  # and columns of a grid of pictures up to 256x256
+ROWS_OF_LARGE = (
+    4  # of larger ones, the first of each of the others' rows: fewer make files of a bearable size
+)
+SEEDS = range(ROWS * ROWS)
+
+
+def seeds_at(resolution: int) -> list[int]:
+    """The seeds of a grid's pictures, row by row."""
+    rows = ROWS if resolution <= 256 else ROWS_OF_LARGE
+    return [ROWS * row + column for row in range(rows) for column in range(rows)]
 
 
 def picture_size(grid: Image.Image, resolution: int) -> tuple[int, int]:
@@ -28,5 +38,5 @@ def save_grids(generator: Generator, folder: Path, device: torch.device) -> dict
     sampler = Sampler(generator, device)
     paths = {side: folder / f"{side:04d}.png" for side in generator.resolutions}
     for side, path in paths.items():
-        save_png(grid(sampler.generate(SEEDS, side)), path)
+        save_png(grid(sampler.generate(seeds_at(side), side)), path)
     return paths

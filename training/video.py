@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from models.atomic import write_bytes
-from training.snapshot import picture_size
+from training.snapshot import ROWS_OF_LARGE, picture_size
 
-TILES = 4  # rows and columns of pictures, the first of each grid's
+TILES = ROWS_OF_LARGE  # rows and columns of pictures, the first of each grid's
 SIDE = 128  # shorter side of a picture in the video, pixels: a whole multiple of what is smaller
 FRAMES = 64  # at most; of more snapshots, evenly chosen ones
 FRAME_MS = 150  # how long a frame is seen

@@ -9,6 +9,7 @@ from PIL import Image, ImageSequence
 
 from models.pictures import grid, save_png
 from training import video
+from training.snapshot import SEEDS, seeds_at
 from training.video import SIDE, TILES, write_growth_video
 
 COLOURS = [(250, 10, 10), (10, 250, 10), (10, 10, 250)]
@@ -105,3 +106,8 @@ def test_it_is_bounded_in_bytes(tmp_path: Path) -> None:
         save_png(noise, tmp_path / f"{images:010d}" / f"{SIDE:04d}.png")
     assert write_growth_video(tmp_path, tmp_path / "growth.gif")
     assert (tmp_path / "growth.gif").stat().st_size < 4 * 1.4 * (TILES * SIDE) ** 2
+
+
+def test_grids_of_large_pictures_hold_the_first_of_each_row() -> None:
+    assert seeds_at(256) == list(SEEDS)
+    assert seeds_at(512) == seeds_at(1024) == [0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15, 18, 19, 20, 21]
