@@ -128,22 +128,31 @@ def local_mean(x: Tensor) -> Tensor:
     return x.mean(0, keepdim=True)
 
 
+Moments = Callable[[Tensor, tuple[int, ...]], tuple[Tensor, Tensor]]
+
+
+def local_moments(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and variance over the dimensions, which are kept; the first of them is the batch's, 0."""
+    mean = x.mean(dims, keepdim=True)
+    return mean, (x - mean).square().mean(dims, keepdim=True)
+
+
 class MinibatchStdDev(nn.Module):
     """Append the batch's mean standard deviation as a channel (BMSG-GAN's form: one scalar for the batch).
 
-    (N, C, H, W) -> (N, C + 1, H, W). The statistic is computed in float32 or wider over the batch that `batch_mean`
-    sees, which whoever trains on several processes replaces by a mean over all of them.
+    (N, C, H, W) -> (N, C + 1, H, W). The statistic is computed in float32 or wider over the batch that `moments`
+    sees, which whoever trains on several processes replaces by moments over all of them.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.batch_mean: Callable[[Tensor], Tensor] = local_mean
+        self.moments: Moments = local_moments
 
     def forward(self, x: Tensor) -> Tensor:
         """Append the statistic to x."""
         with torch.autocast(x.device.type, enabled=False):
             wide = x.to(torch.promote_types(x.dtype, torch.float32))
-            variance = self.batch_mean((wide - self.batch_mean(wide)).square())  # (1, C, H, W)
+            _, variance = self.moments(wide, (0,))  # (1, C, H, W)
             deviation = (variance + 1e-8).sqrt().mean()  # scalar
         channel = deviation.to(x.dtype).expand(x.shape[0], 1, *x.shape[2:])
         return torch.cat([x, channel], dim=1)

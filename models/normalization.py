@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import conv_pooled, conv_upsampled, local_mean
+from models.layers import Moments, conv_pooled, conv_upsampled, local_moments
 
 _EPSILON = 1e-5  # of batch norm
 
@@ -142,25 +142,24 @@ def standardize(x: Tensor) -> Tensor:
     return F.batch_norm(x, None, None, training=True, eps=_EPSILON)
 
 
-def standardize_by(x: Tensor, batch_mean: Callable[[Tensor], Tensor]) -> Tensor:
-    """The same by a mean over the batch (dimension 0, kept) that may reach beyond x; in float32 or wider."""
-    apart, _, variance = _measure(x, batch_mean)
+def standardize_by(x: Tensor, moments: Moments) -> Tensor:
+    """The same by moments over a batch that may reach beyond x; in float32 or wider."""
+    apart, _, variance = _measure(x, moments)
     return (apart * torch.rsqrt(variance + _EPSILON)).to(x.dtype)
 
 
-def _measure(x: Tensor, batch_mean: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _measure(x: Tensor, moments: Moments) -> tuple[Tensor, Tensor, Tensor]:
     """What x is apart from its mean (N, C, H, W), the mean and the variance (1, C, 1, 1), in float32 or wider."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    mean = batch_mean(wide.mean((2, 3), keepdim=True))
-    apart = wide - mean
-    return apart, mean, batch_mean(apart.square().mean((2, 3), keepdim=True))
+    mean, variance = moments(wide, (0, 2, 3))
+    return wide - mean, mean, variance
 
 
 class RunningBatchNorm(nn.Module):
     """Batch norm without scale and offset, and with running statistics for evaluation. (N, C, H, W), shape kept.
 
-    The statistics are means over the batch that `batch_mean` sees, which whoever trains on several processes replaces
-    by a mean over all of them. They are computed in float32 or wider.
+    The statistics are of the batch that `moments` sees, which whoever trains on several processes replaces by moments
+    over all of them. They are computed in float32 or wider.
     """
 
     def __init__(
@@ -174,12 +173,12 @@ class RunningBatchNorm(nn.Module):
         self.variance: Tensor
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("variance", torch.ones(1, channels, 1, 1))
-        self.batch_mean: Callable[[Tensor], Tensor] = local_mean
+        self.moments: Moments = local_moments
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x."""
         if self.training:
-            apart, mean, variance = _measure(x, self.batch_mean)
+            apart, mean, variance = _measure(x, self.moments)
             self.mean.lerp_(mean.detach(), self.momentum)
             self.variance.lerp_(variance.detach(), self.momentum)
         else:

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import GroupStdDev, MinibatchStdDev, PerSample
+from models.layers import GroupStdDev, MinibatchStdDev, PerSample, local_moments
 from models.minibatch import MinibatchDifference, MinibatchDiscrimination
 from models.normalization import BatchNorm, RunningBatchNorm, standardize, standardize_by
 
@@ -71,6 +71,26 @@ def global_batch_mean(x: Tensor) -> Tensor:
     return mean_over_ranks(x.mean(0, keepdim=True))
 
 
+def _of_each_rank(x: Tensor) -> Tensor:
+    """The ranks' x, which are of one shape, in the order of the ranks: (ranks, ...). Differentiable."""
+    before = dist.get_rank()
+    apart = F.pad(x[None], (0, 0) * x.dim() + (before, ranks() - 1 - before))  # zeros in place of the others'
+    return cast(Tensor, _Sum.apply(apart.contiguous()))
+
+
+def global_batch_moments(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and variance over the global batch, as `local_moments`, in one exchange. Differentiable.
+
+    From each rank's own moments, so that nothing large is taken from anything large.
+    """
+    own = local_moments(x, dims)
+    if ranks() == 1:
+        return own
+    means, variances = _of_each_rank(torch.stack(own)).unbind(1)
+    mean = means.mean(0)
+    return mean, (variances + (means - mean).square()).mean(0)
+
+
 def over_global_batch(function: PerSample, x: Tensor) -> Tensor:
     """The function's values for this rank's samples x, computed on the global batch. Differentiable.
 
@@ -78,21 +98,21 @@ def over_global_batch(function: PerSample, x: Tensor) -> Tensor:
     """
     if ranks() == 1:
         return function(x)
-    before, size = dist.get_rank() * len(x), len(x)
-    after = (ranks() - 1) * size - before
-    apart = F.pad(x, (0, 0) * (x.dim() - 1) + (before, after))  # zeros in place of the other ranks' samples
-    return function(cast(Tensor, _Sum.apply(apart.contiguous())))[before : before + size]
+    values = function(_of_each_rank(x).flatten(0, 1))
+    return values.chunk(ranks())[dist.get_rank()]
 
 
 def standardize_globally(x: Tensor) -> Tensor:
     """Batch norm's `standardize` over the global batch."""
-    return standardize(x) if ranks() == 1 else standardize_by(x, global_batch_mean)
+    return standardize(x) if ranks() == 1 else standardize_by(x, global_batch_moments)
 
 
 def use_global_batch(network: nn.Module) -> None:
     """Make the batch statistics of the network's layers those of the global batch."""
     for module in network.modules():
-        if isinstance(module, MinibatchStdDev | MinibatchDifference | RunningBatchNorm):
+        if isinstance(module, MinibatchStdDev | RunningBatchNorm):
+            module.moments = global_batch_moments
+        elif isinstance(module, MinibatchDifference):
             module.batch_mean = global_batch_mean
         elif isinstance(module, GroupStdDev | MinibatchDiscrimination):
             module.over_batch = over_global_batch

@@ -17,6 +17,7 @@ from models.layers import (
     PerSample,
     PixelNorm,
     leaky,
+    local_moments,
     upsample,
 )
 
@@ -137,15 +138,13 @@ def test_minibatch_stddev_derivatives() -> None:
     assert torch.autograd.gradgradcheck(MinibatchStdDev(), x)
 
 
-def test_minibatch_stddev_takes_its_mean_from_whoever_trains() -> None:
+def test_minibatch_stddev_takes_its_moments_from_whoever_trains() -> None:
     layer = MinibatchStdDev()
     x = torch.randn(6, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     whole = layer(x)[:3]
-    rest = x[3:]  # what another process would hold
-    seen = iter(
-        [rest, (rest - x.mean(0, keepdim=True)).square()]
-    )  # the values, then their squared deviations
-    layer.batch_mean = lambda own: torch.cat([own, next(seen)]).mean(0, keepdim=True)
+    layer.moments = lambda own, dims: local_moments(
+        torch.cat([own, x[3:]]), dims
+    )  # with another process's samples
     torch.testing.assert_close(layer(x[:3]), whole)
 
 
