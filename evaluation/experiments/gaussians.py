@@ -4,8 +4,9 @@ Everything but what a row varies is the same: networks, Adam, one move of each s
 many papers on modes: a ring of 8 and a grid of 25 (Metz et al. 2017, "Unrolled GANs", arXiv 1611.02163; Lin et al.
 2018, "PacGAN", arXiv 1712.04086; MINE, arXiv 1801.04062, section 5.1).
 
-Deviations: wider Gaussians and far fewer steps than in the papers. The points judged are of the weights as they are at
-the end, not of a moving average.
+Deviations: wider Gaussians and far fewer steps than in the papers; minibatch discrimination with 16 distances over 5
+numbers each, not 100. DRAGAN's deviation of the reals is of all runs' reals together. The points judged are of the
+weights as they are at the end, not of a moving average.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from evaluation.experiments.experiment import Experiment, Result, Row, markdown,
 from evaluation.experiments.play import play
 from evaluation.experiments.points import (
     BatchDeviation,
+    BatchDiscrimination,
+    BatchStatistic,
     PairStatistics,
     PointDiscriminator,
     PointGenerator,
@@ -29,6 +32,7 @@ from evaluation.experiments.points import (
     ring,
     run_by_run,
 )
+from evaluation.experiments.unrolled import GenerateUnrolled
 from training.adversarial import Discriminate, Generate, Penalties, Steps, duel
 from training.game import Clock, Game
 from training.mine import CodeBound, Measure, MoreInformation
@@ -155,16 +159,31 @@ def two_players(
     penalties: Penalties | None = None,
     moves: int = 1,  # of the discriminator per round
     clip: float | None = None,  # of the discriminator's weights
-    before_last: type[nn.Module] | None = None,  # a layer of the discriminator's, see `mlp`
+    statistic: "Callable[[Gaussians], BatchStatistic] | None" = None,  # that the discriminator is told
+    matching: float = 0.0,  # weight of feature matching
 ) -> Game:
     """Discriminators against generators, as many pairs as there are runs."""
     generator = PointGenerator(sizes.runs, sizes.hidden, sizes.latent_size)
-    discriminator = PointDiscriminator(sizes.runs, sizes.hidden, before_last() if before_last else None)
+    discriminator = PointDiscriminator(sizes.runs, sizes.hidden, statistic(sizes) if statistic else None)
     of_d, of_g = _adam(discriminator, sizes), _adam(generator, sizes)
     if clip is not None:
         clip_after_steps(of_d, clip)
     rate, each = partial(cosine, start=sizes.lr, end=0.0), run_by_run(objective, sizes.runs)
-    return duel(discriminator, generator, Steps(of_d, rate, moves), Steps(of_g, rate), each, penalties)
+    steps_d, steps_g = Steps(of_d, rate, moves), Steps(of_g, rate)
+    return duel(discriminator, generator, steps_d, steps_g, each, penalties, matching=matching / sizes.runs)
+
+
+def with_foresight(sizes: Gaussians, objective: Objective, steps: int) -> Game:
+    """As many pairs as there are runs, whose generators see so many of the discriminators' next moves."""
+    g = PointGenerator(sizes.runs, sizes.hidden, sizes.latent_size)
+    d = PointDiscriminator(sizes.runs, sizes.hidden)
+    of_d, rate = _adam(d, sizes), partial(cosine, start=sizes.lr, end=0.0)
+    each = run_by_run(objective, sizes.runs)
+    players = (
+        Discriminate("d", d, of_d, rate, g, each, Penalties()),
+        GenerateUnrolled("g", g, _adam(g, sizes), rate, d, each, adam=of_d, steps=steps),
+    )
+    return Game(players, g)
 
 
 def with_information(sizes: Gaussians) -> Game:
@@ -186,6 +205,24 @@ def _weight(_: Clock) -> float:
     return 0.1
 
 
+def _deviation(_: Gaussians) -> BatchStatistic:
+    return BatchDeviation()
+
+
+def _discrimination(sizes: Gaussians) -> BatchStatistic:
+    return BatchDiscrimination(sizes.runs, sizes.hidden, kernels=16, dimensions=5)
+
+
+def _no_loss(real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001 - every objective takes both logits
+    """The generator's, where feature matching is all."""
+    return fake.mean() * 0
+
+
+def _value(real: Tensor, fake: Tensor) -> Tensor:
+    """The generator's in the minimax game: all of the discriminator's loss, whose sign it turns."""
+    return -non_saturating_d(real, fake)
+
+
 VARIATIONS: dict[str, Variation] = {
     name: Variation(partial(two_players, objective=objective))
     for name, objective in OBJECTIVES.items()
@@ -202,7 +239,22 @@ VARIATIONS |= {
     "rp-gan-r1-r2": Variation(
         partial(two_players, objective=OBJECTIVES["rp-gan"], penalties=Penalties(r1=_weight, r2=_weight)), 2
     ),
-    "batch-deviation": Variation(
-        partial(two_players, objective=NON_SATURATING, before_last=BatchDeviation), 2
+    "batch-deviation": Variation(partial(two_players, objective=NON_SATURATING, statistic=_deviation), 2),
+    "batch-discrimination": Variation(
+        partial(two_players, objective=NON_SATURATING, statistic=_discrimination), 10
+    ),
+    "feature-matching": Variation(partial(two_players, objective=NON_SATURATING, matching=1.0)),
+    "matching-alone": Variation(
+        partial(two_players, objective=replace(NON_SATURATING, g=_no_loss), matching=1.0)
+    ),
+    "dragan": Variation(
+        partial(two_players, objective=NON_SATURATING, penalties=Penalties(perturbed=0.1)), 2
     ),
 }
+VARIATIONS |= {
+    f"unrolled-{steps}": Variation(
+        partial(with_foresight, objective=replace(NON_SATURATING, g=_value), steps=steps), 1 + 2 * steps
+    )
+    for steps in (1, 5, 10)
+}
+VARIATIONS["unrolled-5-ns"] = Variation(partial(with_foresight, objective=NON_SATURATING, steps=5), 11)

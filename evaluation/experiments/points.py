@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from models.discriminator import Discriminator, Verdict
 from models.generator import Generator
 from models.layers import MinibatchStdDev
+from models.minibatch import MinibatchDiscrimination
 from training.objectives import Loss, Objective
 
 
@@ -78,8 +79,16 @@ class Linears(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
-class BatchDeviation(nn.Module):
-    """ProGAN's minibatch standard deviation, of each run's batch: (runs, N, n) -> (runs, N, n + 1)."""
+class BatchStatistic(nn.Module):
+    """What tells a network of each run's batch: (runs, N, n) -> (runs, N, n + appended)."""
+
+    appended: int  # features
+
+
+class BatchDeviation(BatchStatistic):
+    """ProGAN's minibatch standard deviation."""
+
+    appended = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,18 +99,37 @@ class BatchDeviation(nn.Module):
         return torch.stack([self.layer(batch[:, :, None, None]).flatten(1) for batch in x])
 
 
+class BatchDiscrimination(BatchStatistic):
+    """Minibatch discrimination, a layer for each run."""
+
+    def __init__(
+        self,
+        runs: int,  # networks side by side
+        n_in: int,  # features
+        kernels: int,  # learned distances
+        dimensions: int,  # numbers that a distance is taken over
+    ) -> None:
+        super().__init__()
+        self.appended = kernels
+        self.layers = nn.ModuleList(MinibatchDiscrimination(n_in, kernels, dimensions) for _ in range(runs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Append the nearness to the batch's other samples."""
+        return torch.stack([layer(batch) for layer, batch in zip(self.layers, x, strict=True)])
+
+
 def mlp(
     runs: int,  # networks side by side
     n_in: int,  # input features
     hidden: int,  # units of both hidden layers
     n_out: int,  # output features
-    before_last: nn.Module | None = None,  # appends a feature to the last layer's input
+    before_last: BatchStatistic | None = None,  # appends to the last layer's input
 ) -> nn.Sequential:
     """Two hidden layers of ReLUs: (runs, N, n_in) -> (runs, N, n_out)."""
     features = (Linears(runs, n_in, hidden), nn.ReLU(), Linears(runs, hidden, hidden), nn.ReLU())
     if before_last is None:
         return nn.Sequential(*features, Linears(runs, hidden, n_out))
-    return nn.Sequential(*features, before_last, Linears(runs, hidden + 1, n_out))
+    return nn.Sequential(*features, before_last, Linears(runs, hidden + before_last.appended, n_out))
 
 
 class PointGenerator(Generator):
@@ -138,15 +166,20 @@ class PointDiscriminator(Discriminator):
         self,
         runs: int,  # networks side by side
         hidden: int,  # units of both hidden layers
-        before_last: nn.Module | None = None,  # appends a feature to the last layer's input
+        before_last: BatchStatistic | None = None,  # appends to the last layer's input
     ) -> None:
         super().__init__()
         self.resolutions, self.runs = (1,), runs
         self.layers = mlp(runs, 2, hidden, 1, before_last)
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
-        """Judge the points [(N, 2, 1, 1)]: score (N,)."""
-        return Verdict(self.layers(images[-1].view(self.runs, -1, 2)).flatten())
+        """Judge the points [(N, 2, 1, 1)]: score (N,).
+
+        Features are (N / runs, runs x K), those of the runs beside one another: a mean over them is one for each run.
+        """
+        features = self.layers[:-1](images[-1].view(self.runs, -1, 2))
+        score = self.layers[-1](features).flatten()
+        return Verdict(score, features=features.transpose(0, 1).flatten(1))
 
 
 class PairStatistics(nn.Module):
