@@ -14,6 +14,7 @@ from evaluation.evaluate import Evaluator
 from evaluation.features import FeatureNetwork
 from evaluation.progress import Begin
 from evaluation.protocol import set_size
+from evaluation.report import ranked_by
 from evaluation.swd import COARSEST
 from models.atomic import write_text
 from models.generator import Generator
@@ -47,7 +48,7 @@ class Judge:
         self.network = FeatureNetwork(features) if features else None
         if self.network is not None:
             self.network(dataset.images([0], dataset.size))
-        self.rank = "frechet_distance" if self.network else "sliced_wasserstein_distance/mean"
+        self.rank = ranked_by(self.network)
         self._evaluators = [Evaluator(dataset, samples, self.network, seed) for seed in range(seeds)]
         self._how = [dataset.fingerprint, samples, self.network.identity() if self.network else None]
         self._folder, self._resolution = folder, dataset.size

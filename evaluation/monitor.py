@@ -8,7 +8,7 @@ from data_prep.store import PyramidDataset
 from evaluation.evaluate import Evaluator
 from evaluation.features import FeatureNetwork
 from evaluation.protocol import set_size
-from evaluation.report import flat
+from evaluation.report import flat, ranked_by
 from evaluation.swd import COARSEST
 from models.generator import Generator
 
@@ -18,7 +18,7 @@ class Findings:
     """What is found of a generator."""
 
     figures: dict[str, float]  # by name; those of reals against other reals begin with `real/`
-    rank: str  # name of the figure that tells best which of two generators is better: the lower, the better
+    rank: str  # name of the figure by which generators are compared: the lower, the better
     protocol: str  # digest of how they were measured: only figures of one protocol are comparable
 
 
@@ -43,7 +43,7 @@ class Monitor:
             if features is not None and COARSEST <= level <= resolution:
                 features(dataset.images([0], level))
         self._evaluator = Evaluator(dataset, pictures, features)
-        self._rank = "frechet_distance" if features else "sliced_wasserstein_distance/mean"
+        self._rank = ranked_by(features)
 
     def __call__(self, generator: Generator) -> Findings | None:
         """Evaluate the generator, which is put into evaluation mode; None where its pictures are too small as yet.

@@ -25,9 +25,10 @@ from data_prep.store import PyramidDataset
 from evaluation.linear import Floats, Labels, fit_best
 from models.atomic import write_text
 from models.discriminator import FeatureDiscriminator
+from models.frame import size_at
 from models.judges import load_judge
 from models.normalization import measure_statistics
-from models.pictures import grid, save_png
+from models.pictures import from_uint8, grid, save_png, to_uint8
 
 _AT_ONCE = 64  # pictures
 _SHOWN = 8  # units, and pictures of each
@@ -83,7 +84,7 @@ def probe(asked: Arguments) -> dict[str, Any]:
     inputs: dict[str, Floats] = {
         "discriminator": _features(trained, pictures, cut),
         "untrained": _features(untrained, pictures, cut),
-        "pixels": pictures.flatten(1).numpy() / np.float32(127.5) - 1,
+        "pixels": from_uint8(pictures).flatten(1).numpy(),
     }
     counts = np.bincount(labels[:cut], minlength=len(dataset.label_names))
     result: dict[str, Any] = {
@@ -112,7 +113,7 @@ def probe(asked: Arguments) -> dict[str, Any]:
 
 def _check_shape(network: FeatureDiscriminator, pictures: Tensor) -> None:
     settings = network.settings()
-    expected = (settings["image_channels"], *(s * network.resolutions[-1] // 4 for s in settings["frame"]))
+    expected = (settings["image_channels"], *size_at(network.resolutions[-1], settings["frame"]))
     if pictures.shape[1:] != expected:
         raise ValueError(
             f"the discriminator takes pictures of channels, height and width {expected}, "
@@ -122,7 +123,7 @@ def _check_shape(network: FeatureDiscriminator, pictures: Tensor) -> None:
 
 def _parts(pictures: Tensor) -> list[Tensor]:
     """The uint8 pictures as a network takes them, some at a time."""
-    return [part / 127.5 - 1 for part in torch.split(pictures, _AT_ONCE)]
+    return [from_uint8(part) for part in torch.split(pictures, _AT_ONCE)]
 
 
 def _features(network: FeatureDiscriminator, pictures: Tensor, cut: int) -> Floats:
@@ -149,7 +150,7 @@ def filters(network: FeatureDiscriminator) -> Tensor:
     """The first layer's filters as one picture, each stretched to its own largest weight: uint8 (C, H, W)."""
     weight = network.filters().detach()
     stretched = weight / weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
-    drawn = (stretched * 127.5 + 127.5).round().to(torch.uint8)
+    drawn = to_uint8(stretched)
     return grid(F.pad(drawn.repeat_interleave(8, 2).repeat_interleave(8, 3), (1, 1, 1, 1)))
 
 

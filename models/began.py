@@ -20,9 +20,9 @@ from torch.nn import functional as F
 from models.dcgan import draw_weights
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, checked, size_at
-from models.generator import Generator, check_resolution
+from models.generator import check_resolution
 from models.layers import conv_upsampled
-from models.preview import Preview, fit_previews
+from models.preview import Preview, PreviewedGenerator
 
 _COARSEST = 8  # resolution of the first features, pixels
 
@@ -98,7 +98,7 @@ class Encoder(nn.Sequential):
         self.extend([nn.Flatten(), nn.Linear(features, outputs)])
 
 
-class BEGANGenerator(Generator):
+class BEGANGenerator(PreviewedGenerator):
     """The generator: z ~ U(-1, 1) -> one picture; coarser ones, from 8x8, to look at."""
 
     def __init__(
@@ -120,22 +120,12 @@ class BEGANGenerator(Generator):
         """U(-1, 1): (count, latent_size)."""
         return torch.rand(count, self.latent_size, generator=rng) * 2 - 1
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield images (N, image_channels, H, W) at 8, 16, ..., resolution. Truncation makes the noise smaller."""
-        features = self.decoder.features(z * truncation)
-        for preview, x in zip(self.previews, features, strict=False):
-            yield preview(x)
-        yield self.decoder.to_image(next(features))
+    def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """The features (N, width, H, W) at 8, 16, ..., resolution. Truncation makes the noise smaller."""
+        return self.decoder.features(z * truncation)
 
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Fit the coarse pictures' layers to 256 fixed draws."""
-        rng = torch.Generator().manual_seed(0)
-        batches = [self.prior(64, rng).to(self.decoder.dense.weight.device) for _ in range(4)]
-        passes = (
-            (x[:-1], self.decoder.to_image(x[-1])) for x in map(list, map(self.decoder.features, batches))
-        )
-        fit_previews([cast(Preview, preview) for preview in self.previews], passes)
+    def _paint(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.decoder.to_image(x))
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""

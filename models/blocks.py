@@ -5,17 +5,16 @@ layer gives to convolutions is normalised map by map.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from models.frame import Frame, size_at
-from models.generator import Generator, check_resolution
-from models.normalization import BatchNorm, measure_statistics
-from models.preview import Preview, fit_previews
+from models.generator import check_resolution
+from models.normalization import BatchNorm
+from models.preview import Preview, PreviewedGenerator
 
 
 class PlainBatchNorm(nn.Module):
@@ -97,43 +96,32 @@ class Painter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The picture."""
-        *_, finest = self._features(x)
+        *_, finest = self.features(x)
         return cast(Tensor, self.last(finest))
 
-    def stream(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the picture at each of `resolutions`, once it exists."""
-        for preview, features in zip(self.previews, self._features(x), strict=True):
-            yield preview(features)
-        yield self.last(features)
-
-    def _features(self, x: Tensor) -> Iterator[Tensor]:
+    def features(self, x: Tensor) -> Iterator[Tensor]:
+        """The features (N, C, H, W), which double from each to the next; of the finest, `last` makes the picture."""
         yield (x := self.root(x))
         for block in self.blocks:
             yield (x := block(x))
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
-        """Fit the coarser pictures, from batches of inputs."""
-        passes = ((x, self.last(x[-1])) for x in map(list, map(self._features, batches)))
-        fit_previews([cast(Preview, preview) for preview in self.previews], passes)
 
-
-class PaintingGenerator(Generator):
+class PaintingGenerator(PreviewedGenerator):
     """A generator that ends in a `Painter`. Subclasses set `painter` and implement `given`."""
 
     painter: Painter
+
+    @property
+    def previews(self) -> nn.ModuleList:  # type: ignore[override] # a part of the painter
+        """The painter's coarser pictures."""
+        return self.painter.previews
 
     @abstractmethod
     def given(self, z: Tensor, truncation: float = 1.0) -> Tensor:
         """What is painted of latent vectors (N, latent_size): the painter's input (N, n_in). See `stream`."""
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the images (N, image_channels, H, W), coarse to fine."""
-        yield from self.painter.stream(self.given(z, truncation))
+    def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        return self.painter.features(self.given(z, truncation))
 
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Measure batch norm's statistics and the coarse pictures' layers, from 256 fixed draws, in evaluation mode."""
-        rng, device = torch.Generator().manual_seed(0), next(self.parameters()).device
-        batches = [self.prior(64, rng).to(device) for _ in range(4)]
-        measure_statistics(self, batches)
-        self.painter.fit(map(self.given, batches))
+    def _paint(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.painter.last(x))

@@ -21,14 +21,14 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from models.blocks import PlainBatchNorm
+from models.blocks import PlainBatchNorm, down, up
 from models.discriminator import FeatureDiscriminator, Verdict
 from models.frame import SQUARE, checked
-from models.generator import Generator
+from models.generator import check_resolution
 from models.layers import LEAK, MinibatchStdDev
 from models.minibatch import MinibatchDifference, MinibatchDiscrimination
-from models.normalization import SpectralLinear, SpectralStridedConv2d, measure_statistics
-from models.preview import Preview, fit_previews
+from models.normalization import SpectralLinear, SpectralStridedConv2d
+from models.preview import Preview, PreviewedGenerator
 
 Norm = Literal["batch", "layer", "none", "selu"]
 CriticNorm = Literal[Norm, "spectral"]
@@ -37,18 +37,13 @@ Minibatch = Literal["none", "stddev", "discrimination", "difference"]
 
 def paper_widths(resolution: int) -> tuple[int, ...]:
     """Channels at 4x4, 8x8, ..., resolution / 2: 1024, halved per level."""
-    return tuple(1024 >> level for level in range(_levels(resolution)))
-
-
-def _levels(resolution: int) -> int:
-    """How many sizes of features there are: those from 4x4 to half the resolution."""
-    if resolution not in {8, 16, 32, 64, 128, 256, 512, 1024}:
-        raise ValueError(f"resolution must be a power of two from 8 to 1024, not {resolution}")
-    return resolution.bit_length() - 3
+    check_resolution(resolution)
+    return tuple(1024 >> level for level in range(resolution.bit_length() - 3))
 
 
 def _check(resolution: int, widths: Sequence[int]) -> None:
-    levels = _levels(resolution)
+    check_resolution(resolution)
+    levels = resolution.bit_length() - 3
     if len(widths) != levels or not all(1 <= width <= 4096 for width in widths):
         raise ValueError(
             f"widths must be {levels} numbers from 1 to 4096, one per side from 4 to {resolution // 2}; "
@@ -56,16 +51,11 @@ def _check(resolution: int, widths: Sequence[int]) -> None:
         )
 
 
-def _up(c_in: int, c_out: int, bias: bool) -> nn.ConvTranspose2d:
-    """Double the size: (N, c_in, H, W) -> (N, c_out, 2H, 2W)."""
-    return nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
-
-
 def _down(c_in: int, c_out: int, norm: CriticNorm) -> nn.Module:
     """Halve the size: (N, c_in, 2H, 2W) -> (N, c_out, H, W)."""
     if norm == "spectral":
         return SpectralStridedConv2d(c_in, c_out)
-    return nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=norm == "none")
+    return down(c_in, c_out, 4, bias=norm == "none")
 
 
 def _see_batch(minibatch: Minibatch, channels: int, pixels: int) -> tuple[nn.Module, int]:
@@ -109,7 +99,7 @@ def draw_weights(network: nn.Module, deviation: float | None = 0.02) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-class DCGANGenerator(Generator):
+class DCGANGenerator(PreviewedGenerator):
     """Generator of DCGAN: z ~ N(0, I) -> one image, in [-1, 1] by tanh; coarser ones to look at."""
 
     def __init__(
@@ -132,10 +122,10 @@ class DCGANGenerator(Generator):
         self.dense = nn.Linear(latent_size, first * math.prod(self.frame), bias)
         self.root = _follow(norm, first, nn.ReLU())
         self.blocks = nn.ModuleList(
-            nn.Sequential(_up(a, b, bias), _follow(norm, b, nn.ReLU()))
+            nn.Sequential(up(a, b, 4, bias), _follow(norm, b, nn.ReLU()))
             for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
-        self.to_rgb = _up(last, image_channels, bias)
+        self.to_rgb = up(last, image_channels, 4, bias)
         self.previews = nn.ModuleList(Preview(width, image_channels) for width in self.widths)
         draw_weights(self)
 
@@ -143,26 +133,14 @@ class DCGANGenerator(Generator):
         """N(0, I): (count, latent_size)."""
         return torch.randn(count, self.latent_size, generator=rng)
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield images (N, image_channels, H, W) at 4, 8, ..., resolution. Truncation makes the noise smaller."""
-        for preview, x in zip(self.previews, self._features(z * truncation), strict=True):
-            yield preview(x)
-        yield torch.tanh(self.to_rgb(x))
-
-    def _features(self, z: Tensor) -> Iterator[Tensor]:
-        """The features (N, C, H, W) at 4, 8, ..., resolution / 2."""
-        yield (x := self.root(self.dense(z).view(z.shape[0], -1, *self.frame)))
+    def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """The features (N, C, H, W) at 4, 8, ..., resolution / 2. Truncation makes the noise smaller."""
+        yield (x := self.root(self.dense(z * truncation).view(z.shape[0], -1, *self.frame)))
         for block in self.blocks:
             yield (x := block(x))
 
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Measure batch norm's statistics and the coarse pictures' layers, from 256 fixed draws, in evaluation mode."""
-        rng = torch.Generator().manual_seed(0)
-        batches = [self.prior(64, rng).to(self.dense.weight.device) for _ in range(4)]
-        measure_statistics(self, batches)
-        passes = ((x, torch.tanh(self.to_rgb(x[-1]))) for x in map(list, map(self._features, batches)))
-        fit_previews([cast(Preview, preview) for preview in self.previews], passes)
+    def _paint(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.to_rgb(x))
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -151,8 +151,7 @@ class MinibatchStdDev(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Append the statistic to x."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.to(torch.promote_types(x.dtype, torch.float32))
-            _, variance = self.moments(wide, (0,))  # (1, C, H, W)
+            _, variance = self.moments(wide(x), (0,))  # (1, C, H, W)
             deviation = (variance + 1e-8).sqrt().mean()  # scalar
         channel = deviation.to(x.dtype).expand(x.shape[0], 1, *x.shape[2:])
         return torch.cat([x, channel], dim=1)
@@ -186,8 +185,7 @@ class GroupStdDev(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Append the statistic to x."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.to(torch.promote_types(x.dtype, torch.float32))
-            deviations = self.over_batch(self._deviations, wide)  # (N, 1, 1, 1)
+            deviations = self.over_batch(self._deviations, wide(x))  # (N, 1, 1, 1)
         return torch.cat([x, deviations.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
 
     def _deviations(self, x: Tensor) -> Tensor:
@@ -204,7 +202,7 @@ def leaky(x: Tensor) -> Tensor:
 
 
 def wide(x: Tensor) -> Tensor:
-    """In float32 or wider: pictures and scores are sums of many terms."""
+    """In float32 or wider: pictures, scores and statistics are sums of many terms."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.layers import PerSample, local_mean, over_local_batch
+from models.layers import PerSample, local_mean, over_local_batch, wide
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -35,8 +35,7 @@ class MinibatchDiscrimination(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Append the nearness to x."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.to(torch.promote_types(x.dtype, torch.float32))
-            near = self.over_batch(self._nearness, wide @ self.tensor)
+            near = self.over_batch(self._nearness, wide(x) @ self.tensor)
         return torch.cat([x, near.to(x.dtype)], dim=1)
 
     def _nearness(self, m: Tensor) -> Tensor:
@@ -60,6 +59,6 @@ class MinibatchDifference(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Append the difference to x."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.to(torch.promote_types(x.dtype, torch.float32))
-            apart = (wide - self.batch_mean(wide)).abs().mean((1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
+            precise = wide(x)
+            apart = (precise - self.batch_mean(precise)).abs().mean((1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
         return torch.cat([x, apart.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)

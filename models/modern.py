@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from models.attention import Attention, check_attention
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, checked, resolution_of
-from models.generator import GrowingGenerator, check_resolution, check_widths
+from models.generator import check_resolution, check_widths
+from models.growing import GrowingGenerator
 from models.layers import leaky, wide
 
 _GAIN = (2 / 1.04) ** 0.5  # He's gain for a leaky ReLU of slope 0.2

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import Moments, conv_pooled, conv_upsampled, local_moments
+from models.layers import Moments, conv_pooled, conv_upsampled, local_moments, wide
 
 _EPSILON = 1e-5  # of batch norm
 
@@ -150,9 +150,9 @@ def standardize_by(x: Tensor, moments: Moments) -> Tensor:
 
 def _measure(x: Tensor, moments: Moments) -> tuple[Tensor, Tensor, Tensor]:
     """What x is apart from its mean (N, C, H, W), the mean and the variance (1, C, 1, 1), in float32 or wider."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    mean, variance = moments(wide, (0, 2, 3))
-    return wide - mean, mean, variance
+    precise = wide(x)
+    mean, variance = moments(precise, (0, 2, 3))
+    return precise - mean, mean, variance
 
 
 class RunningBatchNorm(nn.Module):
@@ -228,6 +228,8 @@ def measure_statistics(network: nn.Module, batches: Sequence[Tensor]) -> None:
         batches: its inputs, as large as those of training.
     """
     norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    if not norms:
+        return
     totals = {norm: torch.zeros(2, len(norm.mean), device=norm.mean.device) for norm in norms}
 
     def measure(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:

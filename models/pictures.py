@@ -17,6 +17,11 @@ def to_uint8(images: Tensor) -> Tensor:
     return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+def from_uint8(images: Tensor) -> Tensor:
+    """Images of uint8 0..255 as networks take them: float32 in [-1, 1]. Shape and device are kept."""
+    return images.float() / 127.5 - 1
+
+
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
     """Lay uint8 images (N, C, H, W) side by side: uint8 (C, H', W').
 

@@ -1,10 +1,17 @@
 """Coarse pictures of a generator that is trained on its finest alone: looked at, never judged."""
 
-from collections.abc import Iterable, Sequence
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from models.frame import size_at
+from models.generator import Generator
+from models.normalization import iterate_power, measure_statistics
 
 
 class Preview(nn.Module):
@@ -44,17 +51,54 @@ class Preview(nn.Module):
         self.bias.copy_(weight[:, -1])
 
 
-@torch.no_grad()
-def fit_previews(
-    previews: Sequence[Preview],  # one per resolution
-    passes: Iterable[
-        tuple[Sequence[Tensor], Tensor]
-    ],  # per batch: the features that each takes, the finished picture
-) -> None:
-    """Fit each to the finished pictures, averaged down to its size."""
-    found = [
-        [preview.moments(x, picture) for preview, x in zip(previews, features, strict=True)]
-        for features, picture in passes
-    ]
-    for preview, moments in zip(previews, zip(*found, strict=True), strict=False):
-        preview.fit(torch.stack(moments).mean(0))
+class PreviewedGenerator(Generator):
+    """A generator that is trained on its finest picture alone. The coarser ones are fitted to it, by `settle`.
+
+    Subclasses set `previews`, one for each resolution but the finest, and implement `_features` and `_paint`.
+    """
+
+    previews: nn.ModuleList
+
+    @abstractmethod
+    def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """The features (N, C, H, W) coarse to fine, those of the previews first. See `stream`."""
+
+    @abstractmethod
+    def _paint(self, x: Tensor) -> Tensor:
+        """The picture of the finest features: (N, C, H, W) -> (N, image_channels, k H, k W)."""
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield pictures (N, image_channels, H, W) at each of `resolutions`, once it exists."""
+        for level, x in enumerate(self._features(z, truncation)):
+            if level < len(self.previews):
+                yield self.previews[level](x)
+        yield self._paint(x)
+
+    def _finish(self, features: Sequence[Tensor]) -> Tensor:
+        """The finished picture, of all features."""
+        return self._paint(features[-1])
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Measure what the weights determine, from 64 to 256 fixed draws of the prior, in evaluation mode.
+
+        These are singular values, batch norm's statistics and the coarse pictures' layers.
+        """
+        draws = self._draws()
+        iterate_power(self, 10)
+        measure_statistics(self, draws)
+        coarse = cast(list[Preview], list(self.previews[: len(self.resolutions) - 1]))
+        found = []
+        for z in draws:
+            features = list(self._features(z))
+            picture = self._finish(features)
+            found.append([preview.moments(x, picture) for preview, x in zip(coarse, features, strict=False)])
+        for preview, moments in zip(coarse, zip(*found, strict=True), strict=True):
+            preview.fit(torch.stack(moments).mean(0))
+
+    def _draws(self) -> list[Tensor]:
+        """The same latent vectors whenever it is asked, in batches of up to 64: fewer where pictures are large."""
+        rng, device = torch.Generator().manual_seed(0), next(self.parameters()).device
+        area = math.prod(size_at(self.resolutions[-1], self.frame))
+        count, at_once = min(256, max(64, 2**22 // area)), min(64, max(1, 2**18 // area))
+        return [self.prior(at_once, rng).to(device) for _ in range(count // at_once)]

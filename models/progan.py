@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from models.attention import Equalized, attentions
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, Frame, checked, resolution_of
-from models.generator import GrowingGenerator, check_resolution, check_widths
+from models.generator import check_resolution, check_widths
+from models.growing import GrowingGenerator
 from models.layers import (
     EqualizedConv2d,
     EqualizedDownConv2d,

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from models.attention import attentions, check_attention
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, checked
-from models.generator import Generator, check_resolution, check_widths
+from models.generator import check_resolution, check_widths
 from models.layers import upsample
 from models.normalization import (
     BatchNorm,
@@ -30,10 +30,8 @@ from models.normalization import (
     SpectralDownConv2d,
     SpectralLinear,
     SpectralUpConv2d,
-    iterate_power,
-    measure_statistics,
 )
-from models.preview import Preview, fit_previews
+from models.preview import Preview, PreviewedGenerator
 
 
 def paper_widths(resolution: int) -> tuple[int, ...]:
@@ -69,7 +67,7 @@ class _GeneratorBlock(nn.Module):
         return cast(Tensor, h + upsample(self.skip(x)))
 
 
-class SAGANGenerator(Generator):
+class SAGANGenerator(PreviewedGenerator):
     """Generator of SAGAN: z ~ N(0, I) and a label, if there are any -> one image; coarser ones to look at."""
 
     def __init__(
@@ -104,15 +102,8 @@ class SAGANGenerator(Generator):
         """N(0, I), then a label: (count, latent_size)."""
         return self.with_drawn_labels(torch.randn(count, self.noise_size, generator=rng), rng)
 
-    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield images (N, image_channels, H, W) at 4, 8, ..., resolution. Truncation makes the noise smaller."""
-        features = self._features(z, truncation)
-        for preview, x in zip(self.previews, features, strict=False):
-            yield preview(x)
-        yield self._paint(next(features))
-
     def _features(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """The features (N, C, H, W) at each resolution, coarse to fine."""
+        """The features (N, C, H, W) at 4, 8, ..., resolution. Truncation makes the noise smaller."""
         label = z[:, self.noise_size :] if self.class_names else z.new_ones(len(z), 1)
         x = self.dense(z[:, : self.noise_size] * truncation).view(z.shape[0], -1, *self.frame)
         yield (x := self.attentions[0](x))
@@ -122,23 +113,6 @@ class SAGANGenerator(Generator):
     def _paint(self, x: Tensor) -> Tensor:
         """The image, of the finest features."""
         return torch.tanh(self.conv(F.relu(self.norm(x, x.new_ones(len(x), 1)))))
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Measure what depends on the weights: singular values, batch norm's statistics, the coarse pictures' layers.
-
-        From 256 fixed draws of the prior, in evaluation mode.
-        """
-        rng = torch.Generator().manual_seed(0)
-        batches = [self.prior(64, rng).to(self.conv.weight.device) for _ in range(4)]
-        iterate_power(self, 10)
-        measure_statistics(self, batches)
-        fit_previews(cast(list[Preview], list(self.previews)), map(self._features_and_picture, batches))
-
-    def _features_and_picture(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The features at each resolution but the finest, and the finished picture."""
-        *features, finest = self._features(z)
-        return features, self._paint(finest)
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""

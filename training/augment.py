@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from models.frame import resolution_of
+from models.layers import wide
 from training.collective import mean_over_ranks
 from training.draws import Draws
 from training.game import Clock, Schedule
@@ -207,7 +208,7 @@ class Augmentation(nn.Module):
         if not self.operations and deviation == 0:
             return list(pictures)
         side, p = resolution_of(pictures[-1]), self.probability(clock)
-        pictures = [picture.to(torch.promote_types(picture.dtype, torch.float32)) for picture in pictures]
+        pictures = [wide(picture) for picture in pictures]
         for name, operation in OPERATIONS.items():
             if name in self.operations:
                 uniforms = draws.uniform(f"augment/{of}/{name}", 1 + operation.numbers)

@@ -18,6 +18,7 @@ class MovingAverage:
     ) -> None:
         self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
         self.half_life, self.ramp = half_life, ramp
+        self._settled = False  # whether what the weights determine has been measured since they moved
 
     @torch.no_grad()
     def update(self, generator: Generator, images: int, batch: int) -> None:
@@ -34,3 +35,16 @@ class MovingAverage:
             average.lerp_(value, share)
         for buffer, newest in zip(self.generator.buffers(), generator.buffers(), strict=True):
             buffer.copy_(newest)
+        self._settled = False
+
+    def settled(self) -> Generator:
+        """The average, ready to paint: with what its weights determine (see `Generator.settle`)."""
+        if not self._settled:
+            self.generator.settle()
+            self._settled = True
+        return self.generator
+
+    def load(self, generator: Generator) -> None:
+        """Take over another average, which was settled when it was saved."""
+        self.generator.load_state_dict(generator.state_dict())
+        self._settled = True

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from data_prep.store import PyramidDataset
+from models.pictures import from_uint8
 from training.draws import derive_seed
 
 
@@ -46,7 +47,7 @@ class Feed:
             self._ahead = self._prepare(wanted)
         images, labels = self._ahead[1].result()
         self._ahead = self._prepare(following)
-        return images.float() / 127.5 - 1, labels
+        return from_uint8(images), labels
 
     def some(self, count: int, resolution: int) -> Tensor:
         """Images from all over the data set, at most `count`, always the same: uint8 (N, C, H, W)."""

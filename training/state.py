@@ -44,13 +44,12 @@ def save(
     folder = run / "checkpoints" / f"{clock.images:010d}"
     if folder.exists():
         return folder
-    average.generator.settle()
     with new_folder(folder) as aside:
         save_file(_tensors(game), aside / "state.safetensors")
         for player in game.players:
             describe_judge(player.network, f"{player.name}.network.", aside)
         (aside / "model").mkdir()
-        save_generator(average.generator, aside / "model", about)
+        save_generator(average.settled(), aside / "model", about)
         write_text(
             aside / "state.json",
             json.dumps({"images": clock.images, "round": clock.round, "phase": clock.phase, **more}),
@@ -149,7 +148,7 @@ def _load(folder: Path, game: Game, average: MovingAverage, total: int) -> Clock
             slots.setdefault(int(index), {})[slot] = moved
         groups = player.optimizer.state_dict()["param_groups"]
         player.optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    average.generator.load_state_dict(load_generator(folder / "model").state_dict())
+    average.load(load_generator(folder / "model"))
     saved = _read(folder)
     return Clock(saved["images"], total, saved["round"], saved["phase"])
 

@@ -1,6 +1,5 @@
 """The only training loop."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from math import isfinite
@@ -261,20 +260,18 @@ class Trainer:
         share = 0.0
         if self.accelerator.is_main_process:
             folder = self.run_folder / "samples" / f"{self.clock.images:010d}"
-            self.average.generator.settle()
-            paths = save_grids(self.average.generator, folder, self.device)
+            generator = self.average.settled()
+            paths = save_grids(generator, folder, self.device)
             for tracker in self.trackers:
                 tracker.grids(self.clock.images, paths)
-            share = relative_diversity(self.average.generator, self.feed, self.device)
+            share = relative_diversity(generator, self.feed, self.device)
         return {"diversity": collective.first(share, self.device)}
 
     def evaluate(self) -> Measured | None:
         """Measure the average as a checkpoint will hold it. The first rank does, and the others learn nothing."""
         measured = None
         if self.accelerator.is_main_process and self.measure is not None:
-            generator = copy.deepcopy(self.average.generator)
-            generator.settle()
-            measured = self.measure(generator)
+            measured = self.measure(self.average.settled())
         collective.any_rank(False, self.device)  # wait for it
         return measured
 

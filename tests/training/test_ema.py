@@ -83,3 +83,16 @@ def test_the_average_is_apart_from_the_generator() -> None:
     assert not average.generator.training
     assert not any(parameter.requires_grad for parameter in average.generator.parameters())
     assert generator.weight.requires_grad
+
+
+def test_an_average_settles_once_until_it_moves() -> None:
+    average, generator = _average(half_life=100)
+    settled = []
+    average.generator.settle = lambda: settled.append(len(settled))  # type: ignore[method-assign]
+    for images in (10, 20):
+        assert average.settled() is average.settled() is average.generator
+        assert len(settled) == images // 10
+        average.update(generator, images, 10)
+    average.load(generator)
+    average.settled()
+    assert len(settled) == 2, "what was saved is settled"
