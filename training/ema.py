@@ -17,6 +17,8 @@ class MovingAverage:
         ramp: float = 0.05,  # the half-life is at most this share of the images shown so far
     ) -> None:
         self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
+        # The layout that a sampler brings about: the last bits of what `settle` finds depend on it.
+        self.generator.to(memory_format=torch.channels_last)
         self.half_life, self.ramp = half_life, ramp
         self._settled = False  # whether what the weights determine has been measured since they moved
 

@@ -1,9 +1,10 @@
-"""The commands that a user types, in processes of their own, and what comes of them."""
+"""The commands that a user types, in processes of their own or in this one, and what comes of them."""
 
 import base64
 import io
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -11,7 +12,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -34,6 +37,19 @@ def run(*arguments: object) -> str:
     said, complained = process.communicate()
     assert process.returncode == 0, f"{arguments}\n{said}\n{complained}"
     return said
+
+
+def run_here(*arguments: object) -> None:
+    """`run` in this process, which saves the seconds that importing torch takes."""
+    first, *words = map(str, arguments)
+    if first == "-m":
+        first, *words = words
+        command = partial(runpy.run_module, first, run_name="__main__", alter_sys=True)
+    else:
+        command = partial(runpy.run_path, str(ROOT / first), run_name="__main__")
+    with patch.object(sys, "argv", [first, *words]), pytest.raises(SystemExit) as end:
+        command()
+    assert not end.value.code, arguments
 
 
 @contextmanager

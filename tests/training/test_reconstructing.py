@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
-from toy import shapes
+from toy import metrics, shapes, trainer_of
 
+from tests.prepared import write_dataset
 from train import parse
 from training.adversarial import Generate, latents
 from training.began import DiscriminateInEquilibrium, Equilibrium
@@ -217,3 +219,11 @@ def test_the_step_size_of_began_is_halved() -> None:
 def test_a_recipe_that_cannot_be(changes: dict[str, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         replace(began(), **changes)  # type: ignore[arg-type]
+
+
+def test_a_vae_learns(tmp_path: Path) -> None:
+    data, run = write_dataset(tmp_path / "data", shapes(20, 16)), tmp_path / "run"
+    recipe = replace(_small(vae_cpu()), kimg=0.8, log_every=0.1, snapshot_every=100, checkpoint_every=100)
+    assert trainer_of(run, data, recipe, "vae-cpu").run()
+    bounds = [line["loss/bound"] for line in metrics(run)]
+    assert bounds[-1] < bounds[0] - 200

@@ -8,13 +8,11 @@ import pytest
 import torch
 from test_adversarial import START, _batch, _game, _seen
 from torch import Tensor, nn
-from toy import RECIPE, differences, shapes, state_of, trainer_of
 from two_ranks import on_two_ranks
 
 from models.discriminator import Verdict
 from models.minibatch import MinibatchDifference, MinibatchDiscrimination
 from models.normalization import SpectralStridedConv2d
-from tests.prepared import write_dataset
 from training.adversarial import Discriminate, Generate, scales
 from training.collective import ranks, use_global_batch
 from training.draws import Draws
@@ -181,20 +179,6 @@ def test_historical_averaging_by_hand() -> None:
     assert len(set(values)) == 4
     with pytest.raises(ValueError, match="must be positive"):
         average_history(optimizer, 0.0)
-
-
-def test_tricks_resume_bit_for_bit(tmp_path: Path) -> None:
-    data = write_dataset(tmp_path / "data", shapes(20, 8))
-    recipe = replace(
-        RECIPE, historical=0.1, feature_matching=0.1, noise=0.2, noise_end=0.2, dragan=1.0, kimg=0.032
-    )
-    trainer_of(tmp_path / "whole", data, recipe).run()
-    trainer_of(tmp_path / "parts", data, replace(recipe, kimg=0.016)).run()
-    trainer_of(tmp_path / "parts", data, recipe).run()
-    last = "checkpoints/0000000032"
-    whole, parts = (state_of(tmp_path / name / last) for name in ("whole", "parts"))
-    assert differences(whole, parts) == []
-    assert whole["d.optimizer.0.history_steps"] == whole["g.optimizer.0.history_steps"] == 4
 
 
 def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:

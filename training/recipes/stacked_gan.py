@@ -34,7 +34,7 @@ class StackedGANRecipe(Recipe):
     widths_e: tuple[int, ...] = (32, 32)  # channels of the encoder, fine to coarse
     widths_g: tuple[int, ...] = (128, 128, 64)  # channels of G0, coarse to fine
     widths_d: tuple[int, ...] = (32, 64, 128)  # channels of D0, fine to coarse
-    features: int = 256  # length of the encoder's features
+    feature_size: int = 256  # length of the encoder's features
     noise_sizes: tuple[int, int] = (50, 50)  # length of the noise of G1 and G0
     entropy: float = 10.0  # weight of the entropy loss
     share: float = 0.01  # weight of G0's loss in G1's, once joined
@@ -50,9 +50,11 @@ class StackedGANRecipe(Recipe):
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
         names, shape = data.class_names, (data.channels, data.frame)
-        g = StackedGenerator(names, self.resolution, self.widths_g, self.features, self.noise_sizes, *shape)
-        e = Encoder(len(names), self.resolution, self.widths_e, self.features, *shape)
-        d1 = top_discriminator(self.features, self.noise_sizes[0])
+        g = StackedGenerator(
+            names, self.resolution, self.widths_g, self.feature_size, self.noise_sizes, *shape
+        )
+        e = Encoder(len(names), self.resolution, self.widths_e, self.feature_size, *shape)
+        d1 = top_discriminator(self.feature_size, self.noise_sizes[0])
         d0 = bottom_discriminator(self.resolution, self.widths_d, self.noise_sizes[1], *shape)
         start, joint = self.encoder_kimg * 1000, self.joint_kimg * 1000
         top = Top("1", e, g.top, d1, self.entropy)
