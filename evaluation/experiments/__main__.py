@@ -7,11 +7,22 @@ from pathlib import Path
 import torch
 import tyro
 
+from evaluation.experiments.cats import CatExperiment
+from evaluation.experiments.digits import DigitShares
+from evaluation.experiments.digits_codes import DigitCodes
+from evaluation.experiments.digits_stacked import StackedDigits
 from evaluation.experiments.experiment import Experiment, run
 from evaluation.experiments.gaussians import Gaussians
 from evaluation.experiments.mutual_information import MutualInformation
 
-EXPERIMENTS: dict[str, type[Experiment]] = {"gaussians": Gaussians, "mine": MutualInformation}
+EXPERIMENTS: dict[str, type[Experiment]] = {
+    "cats": CatExperiment,
+    "digits": DigitShares,
+    "digit-codes": DigitCodes,
+    "gaussians": Gaussians,
+    "mine": MutualInformation,
+    "stacked-digits": StackedDigits,
+}
 
 
 def parse(arguments: list[str]) -> tuple[Experiment, Path]:

@@ -58,7 +58,7 @@ def run(experiment: Experiment, out: Path, say: Callable[[str], None] = partial(
         ValueError: the folder holds results of other sizes.
     """
     out.mkdir(parents=True, exist_ok=True)
-    sizes, rows = json.loads(json.dumps(asdict(experiment))), experiment.rows()
+    sizes, rows = json.loads(json.dumps(asdict(experiment), default=str)), experiment.rows()
     results = {name: _read(out / f"{name}.json", sizes) for name in rows}
     missing = [name for name, result in results.items() if result is None]
     start, done, total = time.monotonic(), 0, sum(rows[name].steps for name in missing)
