@@ -9,8 +9,10 @@ import tyro
 
 from evaluation.experiments.cats import CatExperiment
 from evaluation.experiments.digits import DigitShares
+from evaluation.experiments.digits_bound import DigitsBound
 from evaluation.experiments.digits_codes import DigitCodes
 from evaluation.experiments.digits_stacked import StackedDigits
+from evaluation.experiments.equilibrium import EquilibriumOfErrors
 from evaluation.experiments.experiment import Experiment, run
 from evaluation.experiments.gaussians import Gaussians
 from evaluation.experiments.mutual_information import MutualInformation
@@ -19,6 +21,8 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
     "cats": CatExperiment,
     "digits": DigitShares,
     "digit-codes": DigitCodes,
+    "began": EquilibriumOfErrors,
+    "draw": DigitsBound,
     "gaussians": Gaussians,
     "mine": MutualInformation,
     "stacked-digits": StackedDigits,
