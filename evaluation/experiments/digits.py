@@ -19,6 +19,7 @@ from evaluation.experiments.digits_setting import (
     NAMES,
     RESOLUTION,
     DigitExperiment,
+    System,
     digits,
     divergence,
     painted,
@@ -42,23 +43,25 @@ from matplotlib import pyplot as plt
 _LINES = 6  # of ten pictures, in the figure
 _SURE = 0.9  # the classifier's probability from which on it is sure
 
-SYSTEMS: dict[str, Recipe] = {
-    "ac-gan": replace(
-        ac_gan_cpu(),
-        kimg=100,
-        batch=50,
-        lr=0.0005,
-        precision="bf16",
-        widths_g=(64, 32, 16),
-        widths_d=(16, 16, 32, 32, 64, 64),
+SYSTEMS = {
+    "ac-gan": System(
+        replace(
+            ac_gan_cpu(),
+            kimg=100,
+            batch=50,
+            lr=0.0005,
+            precision="bf16",
+            widths_g=(64, 32, 16),
+            widths_d=(16, 16, 32, 32, 64, 64),
+        ),
+        140,
     ),
-    "cgan": replace(cgan(), kimg=300, precision="bf16"),
-    "dcgan": small(dcgan_cpu(), kimg=64),
-    "wgan-gp": small(wgan_gp_cpu(), kimg=128),
-    "msg-gan": replace(msg_gan_cpu(), resolution=RESOLUTION, widths=(48, 48, 32, 16), kimg=20),
-    "vae": replace(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=128),
+    "cgan": System(replace(cgan(), kimg=300, precision="bf16"), 170),
+    "dcgan": System(small(dcgan_cpu(), kimg=64), 60),
+    "wgan-gp": System(small(wgan_gp_cpu(), kimg=128), 150),
+    "msg-gan": System(replace(msg_gan_cpu(), resolution=RESOLUTION, widths=(48, 48, 32, 16), kimg=20), 120),
+    "vae": System(replace(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=128), 60),
 }
-SECONDS = {"ac-gan": 140, "cgan": 170, "dcgan": 60, "wgan-gp": 150, "msg-gan": 120, "vae": 60, "real": 10}
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,10 @@ class DigitShares(DigitExperiment):
 
     def rows(self) -> Mapping[str, Row]:
         """Every system, and digits that none has seen."""
-        systems = {name: Row(SECONDS[name], partial(self.system, recipe)) for name, recipe in SYSTEMS.items()}
-        return {**systems, "real": Row(SECONDS["real"], self.real)}
+        systems = {
+            name: Row(each.seconds, partial(self.system, each.recipe)) for name, each in SYSTEMS.items()
+        }
+        return {**systems, "real": Row(10, self.real)}
 
     def system(self, recipe: Recipe) -> Result:
         """What is found of a system's samples, and a sheet of them, a column for each label if it takes labels."""

@@ -101,6 +101,13 @@ class DigitExperiment(Experiment):
         return classifier(self.data, self.epochs)
 
 
+class System(NamedTuple):
+    """What is trained in a row."""
+
+    recipe: Recipe
+    seconds: int  # that it takes, about, of one core
+
+
 def small(
     recipe: DCGANRecipe,
     kimg: float,  # length of the run, thousands of real images shown

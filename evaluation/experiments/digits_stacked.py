@@ -20,6 +20,7 @@ from torch import Tensor
 from evaluation.experiments.digits_setting import (
     NAMES,
     DigitExperiment,
+    System,
     digits,
     divergence,
     painted,
@@ -40,15 +41,17 @@ MODES = len(NAMES) ** 3
 _SIDE = 8  # pictures in a line and in a column of the figure's sheets
 
 _DCGAN = small(dcgan_cpu(), kimg=64)
-SYSTEMS: dict[str, Recipe] = {
-    "dcgan": _DCGAN,
-    "minibatch-discrimination": replace(_DCGAN, minibatch="discrimination"),
-    "mine": replace(
-        mine_cpu(), widths=(64, 32, 16), kimg=64, batch=32, lr=0.0005, ema_half_life=4, precision="bf16"
+SYSTEMS = {
+    "dcgan": System(_DCGAN, 80),
+    "minibatch-discrimination": System(replace(_DCGAN, minibatch="discrimination"), 100),
+    "mine": System(
+        replace(
+            mine_cpu(), widths=(64, 32, 16), kimg=64, batch=32, lr=0.0005, ema_half_life=4, precision="bf16"
+        ),
+        140,
     ),
-    "wgan-gp": small(wgan_gp_cpu(), kimg=128),
+    "wgan-gp": System(small(wgan_gp_cpu(), kimg=128), 160),
 }
-SECONDS = {"dcgan": 80, "minibatch-discrimination": 100, "mine": 140, "wgan-gp": 160, "real": 20}
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,10 @@ class StackedDigits(DigitExperiment):
 
     def rows(self) -> Mapping[str, Row]:
         """Every system, and stacks of digits that none has seen."""
-        systems = {name: Row(SECONDS[name], partial(self.system, recipe)) for name, recipe in SYSTEMS.items()}
-        return {**systems, "real": Row(SECONDS["real"], self.real)}
+        systems = {
+            name: Row(each.seconds, partial(self.system, each.recipe)) for name, each in SYSTEMS.items()
+        }
+        return {**systems, "real": Row(20, self.real)}
 
     def system(self, recipe: Recipe) -> Result:
         """What is found of a system's samples, and a sheet of them."""

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.experiments import digits, digits_codes, digits_stacked
 from evaluation.experiments.__main__ import parse
 from evaluation.experiments.digits import DigitShares
 from evaluation.experiments.digits_classifier import fit
@@ -205,11 +204,6 @@ def test_labels_are_asked_of_systems_that_take_them(folder: Path) -> None:
     assert 0 <= asked["cgan"] <= 0.5  # untrained
 
 
-def test_every_system_has_a_price() -> None:
-    for module in (digits, digits_stacked):
-        assert {*module.SYSTEMS, "real"} == set(module.SECONDS)
-
-
 def test_pictures_in_results_are_those_that_were_painted() -> None:
     images = torch.tensor([-1.0, 0.0, 1.0, 1.0]).view(4, 1, 1, 1).expand(-1, 1, 4, 4)
     picture = unpacked(sheet(images, 2))
@@ -223,6 +217,5 @@ def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"t10k-images.*fetch"):
         experiment.rows()["real"].measure()
     assert isinstance(parse(["digit-codes"])[0], DigitCodes)
-    assert digits_codes.CODES.categorical == (10,)
     with pytest.raises(ValueError, match="length must be positive"):
         DigitShares(length=0)
