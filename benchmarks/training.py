@@ -30,7 +30,6 @@ from benchmarks.rounds import Cost, HandWritten, Operations, compare, cost, tabl
 from data_prep.store import PyramidDataset
 from models.msg_gan import paper_widths
 from training import run
-from training.adversarial import latents
 from training.ema import MovingAverage
 from training.feed import Feed, Stretch
 from training.game import Game
@@ -38,6 +37,7 @@ from training.memory import memory_of, release
 from training.recipes import RECIPES
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import Recipe
+from training.views import latents
 
 NEVER = 1e9  # thousands of images
 

@@ -9,26 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.discriminator import Discriminator, Verdict
-from models.frame import resolution_of
 from models.generator import Generator
-from models.layers import upsample
 from training.augment import Augmentation, unchanged
 from training.game import Batch, Clock, Count, Game, Move, Player, Schedule, none
 from training.growth import Stage
 from training.objectives import Objective
 from training.terms.gradient import leaves, one_centered, perturbed, zero_centered
 from training.terms.matching import feature_matching
-
-
-def scales(images: Tensor, resolutions: Sequence[int]) -> list[Tensor]:
-    """The images averaged down to each resolution, every one from the full size (MSG-GAN): [(N, C, H, W), ...]."""
-    full = resolution_of(images)
-    return [images if r == full else F.avg_pool2d(images, full // r) for r in resolutions]
-
-
-def faded(images: Tensor, blend: float) -> Tensor:
-    """The images with their finest detail at weight `blend` (ProGAN section 2): shape kept."""
-    return images if blend == 1 else torch.lerp(upsample(F.avg_pool2d(images, 2)), images, blend)
+from training.terms.stride import judge_apart
+from training.views import grow, latents, reals_for, scales, shown
 
 
 def never(_: Clock) -> float:
@@ -209,63 +198,6 @@ class Generate(Player):
         reals = self.augment(reals_for(self.discriminator, batch), batch.draws, "real", clock)
         verdict: Verdict = self.discriminator(reals, batch.labels)
         return verdict
-
-
-def judge_apart(
-    network: Discriminator, images: Sequence[Tensor], labels: Tensor | None, stride: int
-) -> tuple[Verdict, Tensor]:
-    """The verdict on a batch, and the scores of every `stride`-th sample, judged in a pass of their own.
-
-    What is differentiated twice is then that pass alone. A mean over it estimates the mean over all without bias: the
-    data come in random order, and the noise of every fake is drawn alike. Statistics over a batch are those of a pass,
-    of fewer samples than in the generator's move.
-    """
-    if stride == 1:
-        verdict: Verdict = network(images, labels)
-        return verdict, verdict.score
-    batches = zip(*(_dealt(image, stride) for image in images), strict=True)
-    parts = (None, None) if labels is None else _dealt(labels, stride)
-    chosen, others = (network(batch, part) for batch, part in zip(batches, parts, strict=True))
-    heads = zip(chosen[1:], others[1:], strict=True)
-    whole = Verdict(
-        _gathered(chosen.score, others.score), *(a if a is None else _gathered(a, b) for a, b in heads)
-    )
-    return whole, chosen.score
-
-
-def _dealt(x: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Every `stride`-th sample and the others: (N, ...) -> (N / stride, ...), (N - N / stride, ...)."""
-    groups = x.view(-1, stride, *x.shape[1:])
-    return groups[:, 0], groups[:, 1:].flatten(0, 1)
-
-
-def _gathered(chosen: Tensor, others: Tensor) -> Tensor:
-    """The batch that was dealt."""
-    return torch.cat([chosen.unsqueeze(1), others.view(len(chosen), -1, *others.shape[1:])], dim=1).flatten(
-        0, 1
-    )
-
-
-def grow(batch: Batch, *networks: Generator | Discriminator) -> None:
-    """Let the networks be as far as the batch's stage."""
-    for network in networks:
-        network.grow(batch.stage.resolution, batch.stage.blend)
-
-
-def latents(generator: Generator, batch: Batch) -> Tensor:
-    """The batch's latent vectors: (N, latent_size). A conditional generator's labels are those of the reals."""
-    z = batch.draws.draw("latents", generator.prior)
-    return generator.with_labels(z, batch.labels) if generator.class_names and batch.labels is not None else z
-
-
-def shown(pictures: Sequence[Tensor], discriminator: Discriminator) -> list[Tensor]:
-    """Those of a generator's pictures, coarse to fine, that the discriminator takes."""
-    return [picture for picture in pictures if resolution_of(picture) in discriminator.resolutions]
-
-
-def reals_for(discriminator: Discriminator, batch: Batch) -> list[Tensor]:
-    """The batch's reals as the discriminator takes them, faded as far as the fakes are."""
-    return scales(faded(batch.reals, batch.stage.blend), discriminator.resolutions)
 
 
 def class_loss(verdict: Verdict, batch: Batch) -> Tensor:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from models.generator import Generator
-from training.adversarial import Fakes, Term, grow, latents
+from training.adversarial import Fakes, Term
 from training.draws import Draws
 from training.game import Batch, Clock, Move, Player
 from training.growth import Stage
 from training.terms.mine import UnbiasedBound
+from training.views import grow, latents
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from models.discriminator import Verdict
-from training.adversarial import Generate, latents, reals_for, shown
+from training.adversarial import Generate
 from training.game import Batch, Clock, Move
+from training.views import latents, reals_for, shown
 
 _TINY = 1e-30  # keeps the root's slope finite where a weight never had a gradient
 

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from evaluation.experiments.points import PointDiscriminator, PointGenerator, ring
 from evaluation.experiments.unrolled import Adam, GenerateUnrolled
-from training.adversarial import Generate, latents
+from training.adversarial import Generate
 from training.draws import Draws
 from training.game import Batch, Clock
 from training.growth import Stage
 from training.objectives import OBJECTIVES
+from training.views import latents
 
 CLOCK = Clock(0, 100, 0)
 OBJECTIVE = OBJECTIVES["non-saturating"]

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from toy import RECIPE, shapes
 
 from models.discriminator import Discriminator, Verdict
-from training.adversarial import Discriminate, Generate, faded, judge_apart, scales
+from training.adversarial import Discriminate, Generate
 from training.draws import Draws
 from training.game import Batch, Clock, Game, Move
 from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.recipes.recipe import DataFormat
 from training.terms.gradient import leaves, one_centered, zero_centered
+from training.terms.stride import judge_apart
+from training.views import faded, scales
 
 START = Clock(0, 1000, 0)
 

@@ -16,7 +16,7 @@ from models.checkpoint import load_generator
 from models.progan import ProGANGenerator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
-from training.adversarial import Discriminate, Generate, faded, latents
+from training.adversarial import Discriminate, Generate
 from training.draws import Draws
 from training.ema import MovingAverage
 from training.export import export
@@ -24,6 +24,7 @@ from training.game import Batch, Clock, Game
 from training.growth import Phase, Stage
 from training.recipes.progan import ProGANRecipe, progan, progan_cpu
 from training.recipes.recipe import DataFormat
+from training.views import faded, latents
 
 RECIPE = ProGANRecipe(
     resolution=16, kimg=0.4, batch=8, batches=(16,), hold=0.064, fade=0.064, widths=(8, 6, 4), latent_size=8

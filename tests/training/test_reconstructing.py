@@ -12,7 +12,7 @@ from toy import metrics, shapes, trainer_of
 
 from tests.prepared import write_dataset
 from train import parse
-from training.adversarial import Generate, latents
+from training.adversarial import Generate
 from training.began import DiscriminateInEquilibrium, Equilibrium
 from training.draws import Draws
 from training.game import Batch, Clock, Game
@@ -25,6 +25,7 @@ from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.vae import VAERecipe, vae_cpu
 from training.terms.gradient_limit import limit_gradients
 from training.vae import Reconstruct, distance_to_prior, surprise
+from training.views import latents
 
 START = Clock(0, 1000, 0)
 NAMES = [f"{system}{size}" for system in ("vae", "draw", "began", "gran") for size in ("", "-cpu")]

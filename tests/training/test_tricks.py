@@ -13,7 +13,7 @@ from two_ranks import on_two_ranks
 from models.discriminator import Verdict
 from models.minibatch import MinibatchDifference, MinibatchDiscrimination
 from models.normalization import SpectralStridedConv2d
-from training.adversarial import Discriminate, Generate, scales
+from training.adversarial import Discriminate, Generate
 from training.collective import ranks, use_global_batch
 from training.draws import Draws
 from training.game import Clock
@@ -31,6 +31,7 @@ from training.recipes.sagan import SAGANRecipe
 from training.terms.gradient import one_centered, perturbed
 from training.terms.history import average_history
 from training.terms.matching import feature_matching
+from training.views import scales
 
 SMALL: dict[str, Any] = {"resolution": 8, "kimg": 1, "batch": 8}
 RECIPES: list[DuelRecipe] = [
