@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from models.command import exit_status
+
 if TYPE_CHECKING:
     from models.generator import Generator
 
@@ -23,7 +25,7 @@ def run(
     samples: int = 2000,
     seed: int = 0,
     out: Path | None = None,
-) -> int:
+) -> None:
     """Measure how far a model's pictures, or a baseline's, are from real ones.
 
     Args:
@@ -69,19 +71,11 @@ def run(
     write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     Console().print(table(result))
     print(f"written to {out}")
-    return 0
 
 
 def main() -> int:
-    """Run the command line and return its exit status: 0 done, 2 bad input, 130 stopped."""
-    try:
-        return tyro.cli(run, prog="python -m evaluation")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
-        return 130
+    """Run the command line and return its exit status."""
+    return exit_status(lambda: tyro.cli(run, prog="python -m evaluation"), "stopped; nothing was written")
 
 
 def _load(run_or_model: Path) -> "tuple[Generator, dict[str, Any]]":

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from evaluation.linear import fit
 from models.checkpoint import load_generator
+from models.command import exit_status
 from models.generator import Generator
 from models.pictures import grid, save_png, to_uint8
 from models.sample import parse_seeds
@@ -169,13 +170,10 @@ def _in_rows(rows: list[Tensor]) -> Tensor:
 
 
 def main() -> int:
-    """Run the command line. Returns the exit code: 0 done, 2 bad arguments."""
-    try:
-        print(draw(tyro.cli(Arithmetic | Suppress, prog="python -m evaluation.latent")))
-    except (ValueError, OSError) as error:
-        print(f"evaluation.latent: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command line and return its exit status."""
+    return exit_status(
+        lambda: print(draw(tyro.cli(Arithmetic | Suppress, prog="python -m evaluation.latent")))
+    )
 
 
 if __name__ == "__main__":

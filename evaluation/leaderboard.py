@@ -30,6 +30,7 @@ from evaluation.progress import Begin, bars
 from evaluation.report import flat
 from evaluation.training_runs import Limit, TrainingFailedError, TrainingRun, known_recipes
 from models.checkpoint import find_model, load_generator, read_config
+from models.command import exit_status
 
 
 @dataclass(frozen=True)
@@ -247,17 +248,12 @@ def lead(asked: Arguments) -> None:
 
 
 def main() -> int:
-    """Run the command line and return its exit status: 0 done, 2 bad input, 130 stopped."""
+    """Run the command line and return its exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training is to save, as after Ctrl-C
-    try:
-        lead(tyro.cli(Arguments, prog="python -m evaluation.leaderboard"))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(
+        lambda: lead(tyro.cli(Arguments, prog="python -m evaluation.leaderboard")),
+        "stopped; the same command goes on",
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ on other data than it is judged by; which data RUN has seen is the reader's to k
 """
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +23,7 @@ from torch.nn import functional as F
 from data_prep.store import PyramidDataset
 from evaluation.linear import Floats, Labels, fit_best
 from models.atomic import write_text
+from models.command import exit_status
 from models.discriminator import FeatureDiscriminator
 from models.frame import size_at
 from models.judges import load_judge
@@ -163,12 +163,11 @@ def most_exciting(network: FeatureDiscriminator, pictures: Tensor) -> Tensor:
 
 
 def main() -> int:
-    """Run the command line. Returns the exit code: 0 done, 2 bad input."""
-    try:
+    """Run the command line and return its exit status."""
+
+    def work() -> None:
         result = probe(tyro.cli(Arguments, prog="python -m evaluation.features"))
-    except (ValueError, OSError) as error:
-        print(f"evaluation.features: {error}", file=sys.stderr)
-        return 2
-    for name in ("discriminator", "untrained", "pixels", "commonest_label"):
-        print(f"{name:16} {result[name]['accuracy']:.4f}")
-    return 0
+        for name in ("discriminator", "untrained", "pixels", "commonest_label"):
+            print(f"{name:16} {result[name]['accuracy']:.4f}")
+
+    return exit_status(work)

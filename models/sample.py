@@ -12,6 +12,7 @@ import tyro
 from torch import Tensor
 
 from models.checkpoint import load_generator
+from models.command import exit_status
 from models.frame import size_at
 from models.pictures import grid, save_png
 from models.sampler import Sampler, check_label
@@ -103,13 +104,8 @@ def sample(asked: Arguments) -> None:
 
 
 def main() -> int:
-    """Run the command line. Returns the exit code: 0 done, 2 bad arguments."""
-    try:
-        sample(tyro.cli(Arguments, prog="python -m models.sample"))
-    except (ValueError, OSError) as error:
-        print(f"models.sample: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command line and return its exit status."""
+    return exit_status(lambda: sample(tyro.cli(Arguments, prog="python -m models.sample")))
 
 
 if __name__ == "__main__":

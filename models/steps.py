@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.checkpoint import load_generator
+from models.command import exit_status
 from models.draw import DRAWGenerator
 from models.frame import resolution_of
 from models.gran import GRANGenerator
@@ -76,13 +77,8 @@ def draw(asked: Arguments) -> None:
 
 
 def main() -> int:
-    """Run the command line. Returns the exit code: 0 done, 2 bad arguments."""
-    try:
-        draw(tyro.cli(Arguments, prog="python -m models.steps"))
-    except (ValueError, OSError) as error:
-        print(f"models.steps: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command line and return its exit status."""
+    return exit_status(lambda: draw(tyro.cli(Arguments, prog="python -m models.steps")))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import tyro
 
 from models.atomic import new_folder, write_text
 from models.checkpoint import find_model, load_generator, read_config
+from models.command import exit_status
 from models.frame import SQUARE, size_at
 from models.pictures import grid, save_png
 from models.sampler import Sampler
@@ -119,21 +120,16 @@ Of {protocol["images_per_set"]:,} pictures per set, truncation 1{note}. Distance
 network other than Inception are not the published FID or KID. The whole protocol is in `evaluation.json`."""
 
 
-def main(
+def _command(
     run: Annotated[Path, tyro.conf.Positional],  # a training run
     folder: Annotated[Path, tyro.conf.Positional],  # the model's new folder
     /,
     data_note: str = "",  # where the data are from, in words, for the card
-) -> int:
+) -> None:
     """Export a run's newest generator with a model card."""
-    try:
-        export(run, folder, data_note)
-    except ValueError as error:
-        print(f"training.export: {error}", file=sys.stderr)
-        return 2
+    export(run, folder, data_note)
     print(f"{folder} is a model: python -m models.sample {folder} --seeds 0-15 --out grid.png")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(main))
+    sys.exit(exit_status(lambda: tyro.cli(_command)))

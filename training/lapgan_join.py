@@ -14,6 +14,7 @@ import tyro
 
 from models.atomic import new_folder
 from models.checkpoint import find_model, load_generator, read_config, save_generator
+from models.command import exit_status
 from models.lapgan import LAPGANGenerator
 
 
@@ -97,22 +98,17 @@ def part_of(side: int, parts: Sequence[Part]) -> Part:
     return found[0]
 
 
-def main(
+def _command(
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional],  # the runs, then the model's new folder
     /,
-) -> int:
+) -> None:
     """Join levels of LAPGAN that were trained apart into one model."""
     *runs, folder = paths
-    try:
-        if not runs:
-            raise ValueError("name one run or more, then the model's new folder: RUN RUN ... MODEL_DIR")
-        join(runs, folder)
-    except ValueError as error:
-        print(f"training.lapgan_join: {error}", file=sys.stderr)
-        return 2
+    if not runs:
+        raise ValueError("name one run or more, then the model's new folder: RUN RUN ... MODEL_DIR")
+    join(runs, folder)
     print(f"{folder} is a model: python -m models.sample {folder} --seeds 0-15 --out grid.png")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(main))
+    sys.exit(exit_status(lambda: tyro.cli(_command)))

@@ -16,6 +16,7 @@ from evaluation.experiments.equilibrium import EquilibriumOfErrors
 from evaluation.experiments.experiment import Experiment, run
 from evaluation.experiments.gaussians import Gaussians
 from evaluation.experiments.mutual_information import MutualInformation
+from models.command import exit_status
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
     "cats": CatExperiment,
@@ -44,17 +45,11 @@ def parse(arguments: list[str]) -> tuple[Experiment, Path]:
 
 
 def main() -> int:
-    """Run the command line and return its exit status: 0 done, 2 bad input, 130 stopped."""
+    """Run the command line and return its exit status."""
     torch.set_num_threads(1)  # what is this small only waits for other threads
-    try:
-        print(run(*parse(sys.argv[1:])))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(
+        lambda: print(run(*parse(sys.argv[1:]))), "stopped; the same command goes on from here"
+    )
 
 
 if __name__ == "__main__":

@@ -125,5 +125,5 @@ def test_the_command_line(
         assert main() == code
     assert Image.open(tmp_path / "grid.png").size == (16, 16)
     said = capsys.readouterr().err
-    assert said.startswith(f"models.sample: {tmp_path} is neither a model")
+    assert said.startswith(f"error: {tmp_path} is neither a model")
     assert said.count("\n") == 1
