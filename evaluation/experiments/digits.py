@@ -47,20 +47,23 @@ SYSTEMS = {
     "ac-gan": System(
         replace(
             ac_gan_cpu(),
-            kimg=100,
+            kimg=140,
             batch=50,
             lr=0.0005,
             precision="bf16",
             widths_g=(64, 32, 16),
             widths_d=(16, 16, 32, 32, 64, 64),
         ),
-        140,
+        420,
     ),
-    "cgan": System(replace(cgan(), kimg=300, precision="bf16"), 170),
-    "dcgan": System(small(dcgan_cpu(), kimg=64), 60),
-    "wgan-gp": System(small(wgan_gp_cpu(), kimg=128), 150),
+    "cgan": System(replace(cgan(), kimg=300, precision="bf16"), 230),
+    "cgan-adam": System(
+        replace(cgan(), kimg=220, batch=50, optimizer="adam", lr=0.0005, precision="bf16"), 220
+    ),
+    "dcgan": System(small(dcgan_cpu(), kimg=64), 100),
+    "wgan-gp": System(small(wgan_gp_cpu(), kimg=96), 180),
     "msg-gan": System(replace(msg_gan_cpu(), resolution=RESOLUTION, widths=(48, 48, 32, 16), kimg=20), 120),
-    "vae": System(replace(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=128), 60),
+    "vae": System(replace(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=96), 70),
 }
 
 

@@ -40,17 +40,17 @@ from matplotlib import pyplot as plt
 MODES = len(NAMES) ** 3
 _SIDE = 8  # pictures in a line and in a column of the figure's sheets
 
-_DCGAN = small(dcgan_cpu(), kimg=64)
+_DCGAN = small(dcgan_cpu(), kimg=48)
 SYSTEMS = {
     "dcgan": System(_DCGAN, 80),
     "minibatch-discrimination": System(replace(_DCGAN, minibatch="discrimination"), 100),
     "mine": System(
         replace(
-            mine_cpu(), widths=(64, 32, 16), kimg=64, batch=32, lr=0.0005, ema_half_life=4, precision="bf16"
+            mine_cpu(), widths=(64, 32, 16), kimg=48, batch=32, lr=0.0005, ema_half_life=4, precision="bf16"
         ),
         140,
     ),
-    "wgan-gp": System(small(wgan_gp_cpu(), kimg=128), 160),
+    "wgan-gp": System(small(wgan_gp_cpu(), kimg=96), 160),
 }
 
 

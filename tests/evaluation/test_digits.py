@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from evaluation.experiments.__main__ import parse
-from evaluation.experiments.digits import DigitShares
+from evaluation.experiments.digits import SYSTEMS, DigitShares
 from evaluation.experiments.digits_classifier import fit
 from evaluation.experiments.digits_codes import (
     CODES,
@@ -25,7 +25,7 @@ from evaluation.experiments.digits_codes import (
     slant,
     swept,
 )
-from evaluation.experiments.digits_setting import Digits, divergence, sheet, unpacked
+from evaluation.experiments.digits_setting import NAMES, Digits, divergence, sheet, unpacked
 from evaluation.experiments.digits_stacked import StackedDigits
 from evaluation.experiments.experiment import Experiment, run
 from evaluation.experiments.play import play
@@ -97,7 +97,7 @@ def test_labels_are_those_of_the_digits_that_are_drawn() -> None:
 def test_the_players_see_the_labels_and_the_average_follows() -> None:
     seen: list[Tensor] = []
     recipe = replace(cgan(), resolution=32, units_g=(4, 4, 4), units_d=(4, 4, 4), batch=6)
-    game = set_up_game(recipe, DataFormat(1, tuple("0123456789")), torch.device("cpu"))
+    game = set_up_game(recipe, DataFormat(1, NAMES), torch.device("cpu"))
 
     class Watching(type(game.players[0])):  # type: ignore[misc] # a class of the instance's
         def play(self, batch: Batch, clock: Clock) -> Move:
@@ -202,6 +202,14 @@ def test_labels_are_asked_of_systems_that_take_them(folder: Path) -> None:
     asked = {name: experiment.rows()[name].measure()["as asked"] for name in ("cgan", "dcgan")}
     assert asked["dcgan"] is None
     assert 0 <= asked["cgan"] <= 0.5  # untrained
+
+
+def test_cgan_is_trained_by_either_optimizer() -> None:
+    kinds = {}
+    for name in ("cgan", "cgan-adam"):
+        players = SYSTEMS[name].recipe.build(DataFormat(1, NAMES)).players
+        kinds[name] = {type(player.optimizer) for player in players}
+    assert kinds == {"cgan": {torch.optim.SGD}, "cgan-adam": {torch.optim.Adam}}
 
 
 def test_pictures_in_results_are_those_that_were_painted() -> None:
