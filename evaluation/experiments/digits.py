@@ -5,7 +5,6 @@ pictures are those of the average of its weights. A classifier, trained on the s
 are the digits set aside for tests: its errors, and what chance does to shares.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -82,15 +81,14 @@ class DigitShares(DigitExperiment):
 
     def system(self, recipe: Recipe) -> Result:
         """What is found of a system's samples, and a sheet of them, a column for each label if it takes labels."""
-        start, train = time.monotonic(), digits(self.data, "train")
+        train = digits(self.data, "train")
         labels = train.sample_labels if recipe.needs_labels else None
         _, generator = self.trained(recipe, 1, train.sample, labels)
-        minutes = (time.monotonic() - start) / 60
         z = generator.prior(self.judged, torch.Generator().manual_seed(0))
         asked = z[:, -len(NAMES) :].argmax(1) if recipe.needs_labels else None
         found = self.found(painted(generator, z), asked)
         pictures = sheet(painted(generator, _shown(generator)), len(NAMES))
-        return {**found, "images": recipe.kimg * 1000 * self.length, "minutes": minutes, "pictures": pictures}
+        return {**found, "images": recipe.kimg * 1000 * self.length, "pictures": pictures}
 
     def real(self) -> Result:
         """The same of MNIST's digits for tests."""
@@ -114,7 +112,6 @@ class DigitShares(DigitExperiment):
             *(
                 "system",
                 "images",
-                "minutes",
                 "KL to the data's shares, nats",
                 "rarest digit",
                 "commonest digit",
@@ -161,7 +158,6 @@ def _line(found: Result) -> list[str]:
     asked = found["as asked"]
     return [
         f"{found['images'] / 1000:g} k" if "images" in found else "",
-        f"{found['minutes']:.0f}" if "minutes" in found else "",
         f"{found['divergence']:.4f}",
         f"{min(shares):.1%} ({shares.index(min(shares))})",
         f"{max(shares):.1%} ({shares.index(max(shares))})",

@@ -8,7 +8,6 @@ Deviations: smaller networks than the paper's, in `CODES`; pictures are of the a
 """
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,10 +61,8 @@ class DigitCodes(DigitExperiment):
 
     def measure(self, recipe: InfoGANRecipe) -> Result:
         """What is found of a training's samples, and sheets of them."""
-        start = time.monotonic()
         game, generator = self.trained(recipe, 1, digits(self.data, "train").sample)
         assert isinstance(generator, InfoGANGenerator)
-        minutes = (time.monotonic() - start) / 60
         z = generator.prior(self.judged, torch.Generator().manual_seed(0))
         pictures = painted(generator, z)
         continuous, (categorical,) = generator.codes.split(z[:, -generator.codes.size :])
@@ -74,7 +71,6 @@ class DigitCodes(DigitExperiment):
         codes, best = linear_sum_assignment(-counts.numpy())
         return {
             "images": recipe.kimg * 1000 * self.length,
-            "minutes": minutes,
             "bound of Q": float(discrete_information(logits, categorical)),
             "information": information(counts),
             "matched": float(counts[codes, best].sum() / counts.sum()),
@@ -90,7 +86,6 @@ class DigitCodes(DigitExperiment):
             *(
                 "training",
                 "images",
-                "minutes",
                 "Q's bound, nats",
                 "classifier's, nats",
                 "code tells the digit",
@@ -187,7 +182,6 @@ def _line(found: Result) -> list[str]:
     slants, inks = zip(*found["traits"], strict=True)
     return [
         f"{found['images'] / 1000:g} k",
-        f"{found['minutes']:.0f}",
         f"{found['bound of Q']:z.2f}",
         f"{found['information']:.2f} of {math.log(10):.2f}",
         f"{found['matched']:.1%}",

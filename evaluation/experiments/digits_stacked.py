@@ -7,7 +7,6 @@ data's. `real` are as many stacks of digits set aside for tests: what chance and
 Deviations: the networks are those of `training/recipes`, in a size for minutes on one CPU core.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -69,14 +68,11 @@ class StackedDigits(DigitExperiment):
 
     def system(self, recipe: Recipe) -> Result:
         """What is found of a system's samples, and a sheet of them."""
-        start = time.monotonic()
         _, generator = self.trained(recipe, 3, digits(self.data, "train").sample_stacks)
-        minutes = (time.monotonic() - start) / 60
         samples = painted(generator, generator.prior(self.judged, torch.Generator().manual_seed(0)))
         return {
             **self.found(samples),
             "images": recipe.kimg * 1000 * self.length,
-            "minutes": minutes,
             "pictures": sheet(samples[: _SIDE**2], _SIDE),
         }
 
@@ -102,7 +98,6 @@ class StackedDigits(DigitExperiment):
         header = (
             "system",
             "images",
-            "minutes",
             f"modes of {MODES}",
             "KL, nats",
             "classifier is sure of all three",
@@ -127,7 +122,6 @@ def _line(found: Result) -> list[str]:
     """A row of the table without its name."""
     return [
         f"{found['images'] / 1000:g} k" if "images" in found else "",
-        f"{found['minutes']:.0f}" if "minutes" in found else "",
         str(found["modes"]),
         f"{found['divergence']:.3f}",
         f"{found['sure']:.1%}",
