@@ -43,8 +43,8 @@ class DigitsBound(Experiment):
     """Variational bounds of DRAW and of a VAE on binarised MNIST, in nats per digit, as they learn."""
 
     data: Path = Path("data/mnist")  # MNIST's published files
-    kimg: int = 300  # thousands of digits shown to each
-    batch: int = 100  # digits per step
+    kimg: int = 200  # thousands of digits shown to each
+    batch: int = 50  # digits per step
     points: int = 20  # of a curve
     glimpses: int = 10  # DRAW's steps
     glimpse_size: int = 10  # latent numbers of each
@@ -130,10 +130,10 @@ class DigitsBound(Experiment):
 
     def figure(self, results: Mapping[str, Result], path: Path) -> None:
         """The bounds over the digits shown, and digits of each system."""
-        drawn = [(name, found["pictures"]) for name, found in results.items() if found["pictures"]]
-        ratios = [5, *(1 if name == "vae" else self.glimpses for name, _ in drawn)]
-        sheet, (panel, *others) = plt.subplots(
-            1, 1 + len(drawn), figsize=(11, 3.2), width_ratios=ratios, layout="constrained"
+        drawn = [(name, unpacked(found["pictures"])) for name, found in results.items() if found["pictures"]]
+        ratios = [1.4, *(picture.width / picture.height for _, picture in drawn)]
+        whole, (panel, *others) = plt.subplots(
+            1, 1 + len(drawn), figsize=(9, 3.2), width_ratios=ratios, layout="constrained"
         )
         for name, found in results.items():
             if found["curve"]:
@@ -143,13 +143,13 @@ class DigitsBound(Experiment):
                 panel.axhline(found["reconstruction"], color="grey", linestyle=":", label=name)
         panel.axhline(PAPER, color="black", linestyle="--", linewidth=0.8, label="the paper's DRAW")
         panel.set(xlabel="thousands of digits shown", ylabel="bound, nats")
-        panel.legend()
-        for (name, pictures), other in zip(drawn, others, strict=True):
-            other.imshow(unpacked(pictures), cmap="gray")
+        panel.legend(fontsize=8)
+        for (name, picture), other in zip(drawn, others, strict=True):
+            other.imshow(picture, cmap="gray")
             other.set_title(name)
             other.set_axis_off()
-        sheet.savefig(path, dpi=80, metadata={"Software": None})
-        plt.close(sheet)
+        whole.savefig(path, dpi=80, metadata={"Software": None})
+        plt.close(whole)
 
 
 class BernoulliVAE(Autoencoder):
