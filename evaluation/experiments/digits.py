@@ -62,7 +62,9 @@ SYSTEMS = {
     "dcgan": System(small(dcgan_cpu(), kimg=64), 100),
     "wgan-gp": System(small(wgan_gp_cpu(), kimg=96), 180),
     "msg-gan": System(replace(msg_gan_cpu(), resolution=RESOLUTION, widths=(48, 48, 32, 16), kimg=20), 120),
-    "vae": System(replace(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=96), 70),
+    "vae": System(
+        replace(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), latent_size=16, kimg=200), 100
+    ),
 }
 
 

@@ -39,17 +39,17 @@ from matplotlib import pyplot as plt
 MODES = len(NAMES) ** 3
 _SIDE = 8  # pictures in a line and in a column of the figure's sheets
 
-_DCGAN = small(dcgan_cpu(), kimg=48)
+_DCGAN = small(dcgan_cpu(), kimg=120)
 SYSTEMS = {
-    "dcgan": System(_DCGAN, 80),
-    "minibatch-discrimination": System(replace(_DCGAN, minibatch="discrimination"), 100),
+    "dcgan": System(_DCGAN, 150),
+    "minibatch-discrimination": System(replace(_DCGAN, minibatch="discrimination"), 200),
     "mine": System(
         replace(
-            mine_cpu(), widths=(64, 32, 16), kimg=48, batch=32, lr=0.0005, ema_half_life=4, precision="bf16"
+            mine_cpu(), widths=(64, 32, 16), kimg=120, batch=32, lr=0.0005, ema_half_life=4, precision="bf16"
         ),
-        140,
+        320,
     ),
-    "wgan-gp": System(small(wgan_gp_cpu(), kimg=96), 160),
+    "wgan-gp": System(small(wgan_gp_cpu(), kimg=160), 250),
 }
 
 
