@@ -110,5 +110,10 @@ def _command(
     print(f"{folder} is a model: python -m models.sample {folder} --seeds 0-15 --out grid.png")
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, by default the process's own, and return its exit status."""
+    return exit_status(lambda: tyro.cli(_command, args=arguments))
+
+
 if __name__ == "__main__":
-    sys.exit(exit_status(lambda: tyro.cli(_command)))
+    sys.exit(main())

@@ -25,13 +25,13 @@ from models.pyramid import PYRAMIDS, PyramidName
 from models.sampler import Sampler
 from tests.prepared import write_dataset
 from train import main
+from training import lapgan_join
 from training.collective import average_gradients, use_global_batch
 from training.draws import Draws
 from training.export import export
 from training.game import Batch, Clock, Game
 from training.growth import Stage
 from training.lapgan import DiscriminateLevel, GenerateLevel, LevelPlayer, MarginRule, Rule, uniform
-from training.lapgan_join import main as join
 from training.play import Table, set_up_game
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
 from training.recipes.recipe import DataFormat
@@ -459,10 +459,14 @@ def test_a_killed_run_ends_in_the_same_bits(data: Path, whole: Path) -> None:
     assert differences(newest_state(folder), newest_state(whole)) == []
 
 
+def _join(*folders: Path) -> int:
+    return lapgan_join.main([str(folder) for folder in folders])
+
+
 def test_levels_trained_apart_are_those_trained_together(
     whole: Path, parts: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    assert join((*parts, tmp_path / "joined")) == 0
+    assert _join(*parts, tmp_path / "joined") == 0
     together = load_file(max(whole.glob("checkpoints/[0-9]*/model/model.safetensors")))
     assert differences(load_file(tmp_path / "joined" / "model.safetensors"), together) == []
     states = [newest_state(part) for part in parts]
@@ -474,7 +478,7 @@ def test_levels_trained_apart_are_those_trained_together(
 def test_a_joined_model_is_exported_and_grows_level_by_level(
     parts: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    assert join((*parts, tmp_path / "joined")) == 0
+    assert _join(*parts, tmp_path / "joined") == 0
     export(tmp_path / "joined", tmp_path / "model")
     about = json.loads((tmp_path / "model" / "config.json").read_text())["about"]
     assert about["settings"]["levels"] == []
@@ -509,8 +513,8 @@ def test_runs_that_cannot_be_joined(
         ((tmp_path / "nothing",), "neither a model"),
     ):
         capsys.readouterr()
-        assert join((*runs, out)) == 2
+        assert _join(*runs, out) == 2
         assert words in capsys.readouterr().err
         assert not out.exists()
-    assert join((whole, parts[0])) == 2
+    assert _join(whole, parts[0]) == 2
     assert "exists and is not empty" in capsys.readouterr().err
