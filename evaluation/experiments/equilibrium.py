@@ -19,6 +19,7 @@ from torch import Tensor
 from data_prep.store import PyramidDataset
 from evaluation.experiments.experiment import Experiment, Result, Row, markdown
 from evaluation.experiments.play import play
+from models.pictures import from_uint8
 from training.game import Clock
 from training.recipes.began import began_cpu
 from training.recipes.recipe import DataFormat
@@ -79,7 +80,7 @@ class EquilibriumOfErrors(Experiment):
 
         def reals(count: int, rng: torch.Generator) -> Tensor:
             chosen = torch.randint(len(dataset), (count,), generator=rng).tolist()
-            return dataset.images(chosen, self.resolution).float() / 127.5 - 1
+            return from_uint8(dataset.images(chosen, self.resolution))
 
         play(game, reals, self.resolution, self.rounds, self.batch, 0, watch=watch)
         means = [part.mean(0).tolist() for part in torch.tensor(said).tensor_split(self.points)]
