@@ -28,6 +28,7 @@ from evaluation.experiments.digits_setting import (
 )
 from evaluation.experiments.experiment import Result, Row, markdown
 from models.generator import Generator
+from models.pictures import from_uint8
 from training.recipes.ac_gan import ac_gan_cpu
 from training.recipes.cgan import cgan
 from training.recipes.dcgan import dcgan_cpu
@@ -95,7 +96,7 @@ class DigitShares(DigitExperiment):
     def real(self) -> Result:
         """The same of MNIST's digits for tests."""
         test = digits(self.data, "test")
-        return self.found(test.images.float() / 127.5 - 1, test.labels)
+        return self.found(from_uint8(test.images), test.labels)
 
     def found(self, images: Tensor, asked: Tensor | None) -> Result:
         """What the classifier finds of pictures (N, 1, 32, 32), and how it agrees with what was asked for (N,)."""

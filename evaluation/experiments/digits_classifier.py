@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.pictures import from_uint8
+
 _BATCH = 128  # digits per step
 _STEP = 0.003  # Adam's step size at first; it falls to 0 along half a cosine
 _AT_ONCE = 1000  # pictures that are judged in a pass
@@ -58,7 +60,7 @@ def fit(images: Tensor, labels: Tensor, epochs: int) -> DigitClassifier:
     for chosen in batches:
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
-            loss = F.cross_entropy(network(images[chosen].float() / 127.5 - 1), labels[chosen])
+            loss = F.cross_entropy(network(from_uint8(images[chosen])), labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()

@@ -18,7 +18,7 @@ from evaluation.experiments.experiment import Experiment
 from evaluation.experiments.mnist import Split, read
 from evaluation.experiments.play import Sample, play
 from models.generator import Generator
-from models.pictures import grid, to_pil, to_uint8
+from models.pictures import from_uint8, grid, to_pil, to_uint8
 from training.ema import MovingAverage
 from training.game import Game
 from training.play import set_up_game
@@ -38,7 +38,7 @@ class Digits(NamedTuple):
 
     def sample(self, count: int, rng: torch.Generator) -> Tensor:
         """Digits: (count, 1, 32, 32) in [-1, 1]."""
-        return self.images[self._chosen(count, rng)].float() / 127.5 - 1
+        return from_uint8(self.images[self._chosen(count, rng)])
 
     def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
         """What `sample` draws by the same numbers: int64 (count,)."""
