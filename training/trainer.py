@@ -1,5 +1,6 @@
 """The only training loop."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from math import isfinite
@@ -271,7 +272,7 @@ class Trainer:
         """Measure the average as a checkpoint will hold it. The first rank does, and the others learn nothing."""
         measured = None
         if self.accelerator.is_main_process and self.measure is not None:
-            measured = self.measure(self.average.settled())
+            measured = self.measure(copy.deepcopy(self.average.settled()))  # which it may do with as it likes
         collective.any_rank(False, self.device)  # wait for it
         return measured
 
