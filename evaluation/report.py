@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from data_prep.pyramid import shape_text
-from evaluation.features import FeatureNetwork
 
 FEW = 2000  # pictures below which the Frechet distance says little
 _KERNEL_SCALE = 1000  # as is usual
@@ -24,8 +23,11 @@ def flat(result: dict[str, Any], side: str = "generated") -> dict[str, float]:
     return named
 
 
-def ranked_by(features: FeatureNetwork | None) -> str:
-    """Name, as of `flat`, of the figure that tells best which of two generators is better: the lower, the better."""
+def ranked_by(features: object) -> str:
+    """Name, as of `flat`, of the figure that tells best which of two generators is better: the lower, the better.
+
+    `features`: the feature network, or None where there is none.
+    """
     return "frechet_distance" if features else "sliced_wasserstein_distance/mean"
 
 

@@ -54,8 +54,8 @@ def sheet(sampler: Sampler, seeds: list[int]) -> Tensor:
     lines: list[Tensor] = []
     for seed in seeds:
         *coarse, last = stages(sampler, seed)
-        if (1 + len(coarse)) * last[0, 0].numel() * len(seeds) > MAX_GRID:
-            fit = MAX_GRID // ((1 + len(coarse)) * last[0, 0].numel())
+        fit = MAX_GRID // ((1 + len(coarse)) * last[0, 0].numel())
+        if len(seeds) > fit:
             raise ValueError(f"a sheet holds at most {fit} seeds of this model, not {len(seeds)}")
         side = resolution_of(last)
         enlarged = [F.interpolate(stage, scale_factor=side // resolution_of(stage)) for stage in coarse]

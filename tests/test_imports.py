@@ -14,7 +14,7 @@ MAY_IMPORT = {  # of this project, beside itself; a module, or a package as a wh
     "training": {"models", "data_prep.store"},
     "evaluation": {"models", "data_prep.store", "data_prep.pyramid"},
     "evaluation.experiments": {  # an experiment trains
-        *("models", "training", "data_prep.store", "evaluation.training_runs"),
+        *("models", "training", "data_prep.store", "evaluation.training_runs", "evaluation.report"),
     },
     "serving": {"models"},
 }

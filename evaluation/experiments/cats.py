@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import matplotlib
 
 from data_prep.store import PyramidDataset
 from evaluation.experiments.experiment import Experiment, Result, Row, markdown
+from evaluation.report import ranked_by
 from evaluation.training_runs import Limit, TrainingRun
 from models.checkpoint import find_model, load_generator
 from models.pictures import grid, to_pil
@@ -40,12 +42,7 @@ class CatExperiment(Experiment):
     kimg: int = 24  # thousands of images shown to each
     points: int = 8  # of a curve
     pictures: int = 500  # that a measurement generates
-    widths: tuple[int, ...] = (
-        256,
-        128,
-        64,
-        32,
-    )  # channels of the networks at 4x4, 8x8, ..., half the data's size
+    widths: tuple[int, ...] = (256, 128, 64, 32)  # channels of all networks, at 4x4, 8x8, ..., half the size
     runs: Path = Path("runs", "cats")  # folder for the training runs, which are gone on with
 
     def rows(self) -> Mapping[str, Row]:
@@ -65,13 +62,13 @@ class CatExperiment(Experiment):
             "distance": [line[f"metric/{self.distance}"] for line in measured],
             "diversity": [line["diversity"] for line in measured],
             "floor": measured[-1][f"metric/real/{self.distance}"],
-            "images_per_second": sorted(line["img_per_s"] for line in reports)[len(reports) // 2],
+            "images_per_second": median(line["img_per_s"] for line in reports),
         }
 
     @property
     def distance(self) -> str:
         """Name of the figure that is followed."""
-        return "frechet_distance" if self.features else "sliced_wasserstein_distance/mean"
+        return ranked_by(self.features)
 
     def run(self, name: str) -> TrainingRun:
         """A recipe's training."""

@@ -7,8 +7,8 @@ are the digits set aside for tests: its errors, and what chance does to shares.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import matplotlib
 import torch
@@ -17,16 +17,18 @@ from torch import Tensor
 from evaluation.experiments.digits_setting import (
     NAMES,
     RESOLUTION,
-    DigitExperiment,
+    SURE,
+    DigitComparison,
     System,
     digits,
     divergence,
     painted,
     sheet,
+    shown,
     small,
     unpacked,
 )
-from evaluation.experiments.experiment import Result, Row, markdown
+from evaluation.experiments.experiment import Result, markdown
 from models.generator import Generator
 from models.pictures import from_uint8
 from training.recipes.ac_gan import ac_gan_cpu
@@ -41,7 +43,6 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt
 
 _LINES = 6  # of ten pictures, in the figure
-_SURE = 0.9  # the classifier's probability from which on it is sure
 
 SYSTEMS = {
     "ac-gan": System(
@@ -70,17 +71,12 @@ SYSTEMS = {
 
 
 @dataclass(frozen=True)
-class DigitShares(DigitExperiment):
+class DigitShares(DigitComparison):
     """Shares of the digits among samples, and of samples that show the digit asked for."""
 
-    judged: int = 10_000  # samples that are counted
+    systems: ClassVar = SYSTEMS
 
-    def rows(self) -> Mapping[str, Row]:
-        """Every system, and digits that none has seen."""
-        systems = {
-            name: Row(each.seconds, partial(self.system, each.recipe)) for name, each in SYSTEMS.items()
-        }
-        return {**systems, "real": Row(10, self.real)}
+    judged: int = 10_000  # samples that are counted
 
     def system(self, recipe: Recipe) -> Result:
         """What is found of a system's samples, and a sheet of them, a column for each label if it takes labels."""
@@ -105,7 +101,7 @@ class DigitShares(DigitExperiment):
         return {
             "counts": counts.tolist(),
             "divergence": divergence(counts, digits(self.data, "train").shares()),
-            "sure": float((answers.confidence >= _SURE).float().mean()),
+            "sure": float((answers.confidence >= SURE).float().mean()),
             "as asked": None if asked is None else float((answers.digits == asked).float().mean()),
         }
 
@@ -160,7 +156,7 @@ def _line(found: Result) -> list[str]:
     shares = [count / sum(found["counts"]) for count in found["counts"]]
     asked = found["as asked"]
     return [
-        f"{found['images'] / 1000:g} k" if "images" in found else "",
+        shown(found),
         f"{found['divergence']:.4f}",
         f"{min(shares):.1%} ({shares.index(min(shares))})",
         f"{max(shares):.1%} ({shares.index(max(shares))})",

@@ -23,8 +23,10 @@ from evaluation.experiments.digits_setting import (
     NAMES,
     DigitExperiment,
     digits,
+    divergence,
     painted,
     sheet,
+    shown,
     unpacked,
 )
 from evaluation.experiments.experiment import Result, Row, markdown
@@ -122,7 +124,7 @@ def information(counts: Tensor) -> float:
     """Mutual information in nats of two variables with such joint counts (K, L)."""
     joint = counts.double() / counts.sum()
     apart = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)
-    return float(torch.where(joint > 0, joint * (joint / apart).log(), 0.0).sum())
+    return divergence(counts.flatten(), apart.flatten())
 
 
 def correlations(xs: Tensor, ys: Tensor) -> Tensor:
@@ -181,7 +183,7 @@ def _line(found: Result) -> list[str]:
     """A row of the table without its name."""
     slants, inks = zip(*found["traits"], strict=True)
     return [
-        f"{found['images'] / 1000:g} k",
+        shown(found),
         f"{found['bound of Q']:z.2f}",
         f"{found['information']:.2f} of {math.log(10):.2f}",
         f"{found['matched']:.1%}",

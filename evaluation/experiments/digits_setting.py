@@ -3,10 +3,12 @@
 import base64
 import io
 import math
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from PIL import Image
@@ -14,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evaluation.experiments.digits_classifier import DigitClassifier, fit
-from evaluation.experiments.experiment import Experiment
+from evaluation.experiments.experiment import Experiment, Result, Row
 from evaluation.experiments.mnist import Split, read
 from evaluation.experiments.play import Sample, play
 from models.generator import Generator
@@ -27,6 +29,7 @@ from training.recipes.recipe import DataFormat, Recipe
 
 RESOLUTION = 32  # of the digits, with a border of 2
 NAMES = tuple("0123456789")
+SURE = 0.9  # the classifier's probability from which on it is sure
 _AT_ONCE = 500  # pictures that are painted in a pass
 
 
@@ -93,8 +96,7 @@ class DigitExperiment(Experiment):
         average = MovingAverage(game.generator, recipe.ema_half_life * 1000)
         rounds = math.ceil(recipe.kimg * 1000 * self.length / recipe.batch / game.turns)
         play(game, reals, RESOLUTION, rounds, recipe.batch, recipe.seed, labels, average, recipe.precision)
-        average.generator.settle()
-        return game, average.generator
+        return game, average.settled()
 
     def judge(self) -> DigitClassifier:
         """The classifier."""
@@ -106,6 +108,33 @@ class System(NamedTuple):
 
     recipe: Recipe
     seconds: int  # that it takes, about, of one core
+
+
+@dataclass(frozen=True)
+class DigitComparison(DigitExperiment):
+    """Compares systems with one another, and with digits that none has seen."""
+
+    systems: ClassVar[Mapping[str, System]]
+
+    def rows(self) -> Mapping[str, Row]:
+        """Every system, and `real`, the digits."""
+        trained = {
+            name: Row(each.seconds, partial(self.system, each.recipe)) for name, each in self.systems.items()
+        }
+        return {**trained, "real": Row(20, self.real)}
+
+    @abstractmethod
+    def system(self, recipe: Recipe) -> Result:
+        """What is found of a system's samples; among it `images`, how many it was shown."""
+
+    @abstractmethod
+    def real(self) -> Result:
+        """The same of MNIST's digits for tests."""
+
+
+def shown(found: Result) -> str:
+    """The images that a row's system was shown, for a table; nothing for digits."""
+    return f"{found['images'] / 1000:g} k" if "images" in found else ""
 
 
 def small(

@@ -9,8 +9,8 @@ Deviations: the networks are those of `training/recipes`, in a size for minutes 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import matplotlib
 import torch
@@ -18,16 +18,18 @@ from torch import Tensor
 
 from evaluation.experiments.digits_setting import (
     NAMES,
-    DigitExperiment,
+    SURE,
+    DigitComparison,
     System,
     digits,
     divergence,
     painted,
     sheet,
+    shown,
     small,
     unpacked,
 )
-from evaluation.experiments.experiment import Result, Row, markdown
+from evaluation.experiments.experiment import Result, markdown
 from training.recipes.dcgan import dcgan_cpu
 from training.recipes.mine import mine_cpu
 from training.recipes.recipe import Recipe
@@ -54,17 +56,12 @@ SYSTEMS = {
 
 
 @dataclass(frozen=True)
-class StackedDigits(DigitExperiment):
+class StackedDigits(DigitComparison):
     """Modes of stacked MNIST that are covered."""
 
-    judged: int = 26_000  # samples that are counted
+    systems: ClassVar = SYSTEMS
 
-    def rows(self) -> Mapping[str, Row]:
-        """Every system, and stacks of digits that none has seen."""
-        systems = {
-            name: Row(each.seconds, partial(self.system, each.recipe)) for name, each in SYSTEMS.items()
-        }
-        return {**systems, "real": Row(20, self.real)}
+    judged: int = 26_000  # samples that are counted
 
     def system(self, recipe: Recipe) -> Result:
         """What is found of a system's samples, and a sheet of them."""
@@ -90,7 +87,7 @@ class StackedDigits(DigitExperiment):
         return {
             "modes": int((counts > 0).sum()),
             "divergence": divergence(counts, torch.einsum("i,j,k->ijk", shares, shares, shares).flatten()),
-            "sure": float((answers.confidence.view(-1, 3).min(1).values >= 0.9).float().mean()),
+            "sure": float((answers.confidence.view(-1, 3).min(1).values >= SURE).float().mean()),
         }
 
     def table(self, results: Mapping[str, Result]) -> str:
@@ -121,7 +118,7 @@ class StackedDigits(DigitExperiment):
 def _line(found: Result) -> list[str]:
     """A row of the table without its name."""
     return [
-        f"{found['images'] / 1000:g} k" if "images" in found else "",
+        shown(found),
         str(found["modes"]),
         f"{found['divergence']:.3f}",
         f"{found['sure']:.1%}",
