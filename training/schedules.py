@@ -2,9 +2,34 @@
 
 import math
 
-from training.game import Clock
+from training.game import Schedule
 
 
-def cosine(clock: Clock, start: float, end: float) -> float:
+def constant(value: float) -> Schedule:
+    """The same throughout."""
+    return lambda _clock: value
+
+
+def cosine(start: float, end: float) -> Schedule:
     """From start to end along half a cosine over the run."""
-    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * clock.fraction))
+    return lambda clock: end + (start - end) * 0.5 * (1 + math.cos(math.pi * clock.fraction))
+
+
+def decaying(start: float, rate: float, every: float, end: float = 0.0) -> Schedule:
+    """Divided by 1 + rate for each so many images, smoothly, down to end."""
+    return lambda clock: max(end, start / math.pow(1 + rate, clock.images / every))
+
+
+def halved(start: float, end: float, every: float) -> Schedule:
+    """Halved after each so many images, down to end."""
+    return lambda clock: max(end, start * math.pow(0.5, clock.images // every))
+
+
+def rising(start: float, step: float, every: float, end: float) -> Schedule:
+    """Raised by a step for each so many images, smoothly, up to end."""
+    return lambda clock: min(end, start + step * clock.images / every)
+
+
+def beginning(images: float, value: float) -> Schedule:
+    """The value once so many images have been shown; nothing before."""
+    return lambda clock: value if clock.images >= images else 0.0

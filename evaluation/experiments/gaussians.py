@@ -168,7 +168,7 @@ def two_players(
     of_d, of_g = _adam(discriminator, sizes), _adam(generator, sizes)
     if clip is not None:
         clip_after_steps(of_d, clip)
-    rate, each = partial(cosine, start=sizes.lr, end=0.0), run_by_run(objective, sizes.runs)
+    rate, each = cosine(sizes.lr, 0.0), run_by_run(objective, sizes.runs)
     steps_d, steps_g = Steps(of_d, rate, moves), Steps(of_g, rate)
     return duel(discriminator, generator, steps_d, steps_g, each, penalties, matching=matching / sizes.runs)
 
@@ -177,7 +177,7 @@ def with_foresight(sizes: Gaussians, objective: Objective, steps: int) -> Game:
     """As many pairs as there are runs, whose generators see so many of the discriminators' next moves."""
     g = PointGenerator(sizes.runs, sizes.hidden, sizes.latent_size)
     d = PointDiscriminator(sizes.runs, sizes.hidden)
-    of_d, rate = _adam(d, sizes), partial(cosine, start=sizes.lr, end=0.0)
+    of_d, rate = _adam(d, sizes), cosine(sizes.lr, 0.0)
     each = run_by_run(objective, sizes.runs)
     players = (
         Discriminate("d", d, of_d, rate, g, each, Penalties()),
@@ -191,7 +191,7 @@ def with_information(sizes: Gaussians) -> Game:
     g, d = PointGenerator(1, sizes.hidden, sizes.latent_size), PointDiscriminator(1, sizes.hidden)
     t = PairStatistics(2 + sizes.code_size, sizes.hidden)
     information = CodeBound(g, t, sizes.code_size, UnbiasedBound())
-    rate, aims = partial(cosine, start=sizes.lr, end=0.0), MoreInformation(information, 1.0)
+    rate, aims = cosine(sizes.lr, 0.0), MoreInformation(information, 1.0)
     players = (
         Discriminate("d", d, _adam(d, sizes), rate, g, NON_SATURATING, Penalties()),
         Measure("t", t, _adam(t, sizes), rate, information),

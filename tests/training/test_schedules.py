@@ -6,7 +6,7 @@ import pytest
 
 from training.game import Clock
 from training.recipes.msg_gan import MSGRecipe
-from training.schedules import cosine
+from training.schedules import constant, cosine
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from training.schedules import cosine
     ],
 )
 def test_cosine(images: int, value: float) -> None:
-    assert cosine(Clock(images, 1000, round=0), 3.0, 1.0) == pytest.approx(value)
+    assert cosine(3.0, 1.0)(Clock(images, 1000, round=0)) == pytest.approx(value)
 
 
 def test_cosine_stays_at_its_end() -> None:
-    assert cosine(Clock(5000, 1000, round=0), 3.0, 1.0) == pytest.approx(1.0)
-    assert cosine(Clock(123, 1000, round=9), 0.003, 0.003) == pytest.approx(0.003, abs=0)
+    assert cosine(3.0, 1.0)(Clock(5000, 1000, round=0)) == pytest.approx(1.0)
+    assert constant(0.003)(Clock(123, 1000, round=9)) == pytest.approx(0.003, abs=0)
 
 
 def test_fraction() -> None:

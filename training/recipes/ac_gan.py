@@ -17,7 +17,7 @@ from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
-from training.schedules import cosine
+from training.schedules import constant
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ACGANRecipe(DuelRecipe):
         generator = ACGANGenerator(data.class_names, self.resolution, self.widths_g, self.noise_size, *shape)
         discriminator = ACGANDiscriminator(len(data.class_names), self.resolution, self.widths_d, *shape)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.5, 0.999), fused=True)
-        rate = partial(cosine, start=self.lr, end=self.lr)
+        rate = constant(self.lr)
         steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
         return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating", None, self.classify)
 

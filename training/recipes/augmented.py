@@ -1,7 +1,6 @@
 """What a recipe says of the pictures' augmentation."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from training.augment import Adaptive, Augmentation, OperationName, Scheduled
 from training.objectives import OBJECTIVES
@@ -44,9 +43,9 @@ class AugmentedRecipe(Recipe):
         Raises:
             ValueError: ADA is asked for, and the objective does not say what the sign of a logit means.
         """
-        noise = partial(cosine, start=self.noise, end=self.noise_end)
+        noise = cosine(self.noise, self.noise_end)
         if self.ada_target == 0:
-            ramp = partial(cosine, start=self.augment_p, end=self.augment_p_end)
+            ramp = cosine(self.augment_p, self.augment_p_end)
             return Augmentation(self.augment, Scheduled(ramp), noise)
         if not OBJECTIVES[objective].absolute:
             known = " or ".join(name for name, one in OBJECTIVES.items() if one.absolute)

@@ -8,17 +8,16 @@ Deviations:
 - Pictures are of a moving average of the weights.
 """
 
-import math
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
 from models.began import BEGANDiscriminator, BEGANGenerator
 from training.adversarial import Generate, Penalties
 from training.began import DiscriminateInEquilibrium, Equilibrium
-from training.game import Clock, Game
-from training.recipes.recipe import DataFormat, Recipe
+from training.game import Game
+from training.recipes.recipe import CPU, DataFormat, Recipe
+from training.schedules import halved
 
 
 @dataclass(frozen=True)
@@ -48,17 +47,13 @@ class BEGANRecipe(Recipe):
             torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True)
             for network in (discriminator, generator)
         )
-        rate = partial(_halved, start=self.lr, end=self.lr_end, every=self.halve_every * 1000)
+        rate = halved(self.lr, self.lr_end, self.halve_every * 1000)
         equilibrium = Equilibrium(self.gamma, self.k_rate)
         objective, penalties = equilibrium.objective(), Penalties()
         d = DiscriminateInEquilibrium(
             "d", discriminator, adam_d, rate, generator, objective, penalties, equilibrium=equilibrium
         )
         return Game((d, Generate("g", generator, adam_g, rate, discriminator, objective)), generator)
-
-
-def _halved(clock: Clock, start: float, end: float, every: float) -> float:
-    return max(end, start * math.pow(0.5, clock.images // every))
 
 
 def began() -> BEGANRecipe:
@@ -68,14 +63,4 @@ def began() -> BEGANRecipe:
 
 def began_cpu() -> BEGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last, larger steps."""
-    return BEGANRecipe(
-        resolution=64,
-        kimg=200,
-        batch=16,
-        precision="bf16",
-        channels_last=True,
-        ema_half_life=5,
-        width=24,
-        lr=0.0004,
-        k_rate=0.002,
-    )
+    return BEGANRecipe(**CPU, kimg=200, batch=16, ema_half_life=5, width=24, lr=0.0004, k_rate=0.002)

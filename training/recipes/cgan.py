@@ -10,9 +10,7 @@ of the weights.
 `--optimizer adam`, of betas 0.5 and 0.999, soon learns to paint by the label: see `docs/experiments.md`.
 """
 
-import math
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -20,9 +18,10 @@ from torch import nn
 
 from models.cgan import CGANDiscriminator, CGANGenerator
 from training.adversarial import Steps, duel
-from training.game import Clock, Game
+from training.game import Game
 from training.objectives import OBJECTIVES
 from training.recipes.recipe import DataFormat, Recipe
+from training.schedules import decaying
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class CGANRecipe(Recipe):
         discriminator = CGANDiscriminator(
             len(data.class_names), self.resolution, *self.units_d, data.channels, data.frame
         )
-        rate = partial(_step_size, start=self.lr, decay=self.lr_decay, batch=self.batch)
+        rate = decaying(self.lr, self.lr_decay, self.batch, end=1e-6)
         steps_d, steps_g = (Steps(self._optimizer(each), rate) for each in (discriminator, generator))
         return duel(discriminator, generator, steps_d, steps_g, OBJECTIVES["non-saturating"])
 
@@ -59,10 +58,6 @@ class CGANRecipe(Recipe):
         if self.optimizer == "adam":
             return torch.optim.Adam(network.parameters(), lr=self.lr, betas=(0.5, 0.999), fused=True)
         return torch.optim.SGD(network.parameters(), lr=self.lr, momentum=self.momentum, fused=True)
-
-
-def _step_size(clock: Clock, start: float, decay: float, batch: int) -> float:
-    return max(1e-6, start / math.pow(1 + decay, clock.images / batch))
 
 
 def cgan() -> CGANRecipe:

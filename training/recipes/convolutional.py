@@ -24,8 +24,8 @@ from training.adversarial import Penalties, Steps
 from training.game import Clock, Game
 from training.objectives import Objective
 from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import DataFormat
-from training.schedules import cosine
+from training.recipes.recipe import CPU, DataFormat
+from training.schedules import constant
 from training.terms.clipping import clip_after_steps
 from training.terms.spectral import iterate_after_steps
 
@@ -87,20 +87,14 @@ class ConvolutionalRecipe(DuelRecipe):
             for network in (generator, discriminator):
                 draw_weights(network, deviation=None)
         extra = partial(early, more=self.moves_d_early - self.moves_d)
-        steps_d = Steps(
-            self._optimizer(discriminator),
-            partial(cosine, start=self.lr_d, end=self.lr_d),
-            self.moves_d,
-            extra,
-        )
-        steps_g = Steps(self._optimizer(generator), partial(cosine, start=self.lr_g, end=self.lr_g))
+        steps_d = Steps(self._optimizer(discriminator), constant(self.lr_d), self.moves_d, extra)
+        steps_g = Steps(self._optimizer(generator), constant(self.lr_g))
         if self.clip > 0:
             clip_after_steps(steps_d.optimizer, self.clip)
         if self.norm_d == "spectral":
             iterate_after_steps(steps_d.optimizer, discriminator)
         name, objective = self.losses()
-        r1, r2 = (partial(cosine, start=gamma, end=gamma) for gamma in (self.r1, self.r2))
-        penalties = Penalties(r1, r2, gradient=self.gradient_penalty)
+        penalties = Penalties(constant(self.r1), constant(self.r2), gradient=self.gradient_penalty)
         return self.duel(discriminator, generator, steps_d, steps_g, name, penalties, objective=objective)
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
@@ -115,12 +109,4 @@ def early(clock: Clock, more: int) -> int:
 
 
 # Of a recipe for two CPU cores.
-CPU: dict[str, Any] = {
-    "resolution": 64,
-    "kimg": 300,
-    "batch": 32,
-    "precision": "bf16",
-    "channels_last": True,
-    "ema_half_life": 6,
-    "widths": (256, 128, 64, 32),
-}
+NARROW: dict[str, Any] = {**CPU, "kimg": 300, "batch": 32, "ema_half_life": 6, "widths": (256, 128, 64, 32)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from training.objectives import Objective
-from training.recipes.convolutional import CPU, ConvolutionalRecipe
+from training.recipes.convolutional import NARROW, ConvolutionalRecipe
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def dcgan() -> DCGANRecipe:
 
 def dcgan_cpu() -> DCGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last."""
-    return replace(dcgan(), **CPU)
+    return replace(dcgan(), **NARROW)
 
 
 def selu_dcgan() -> DCGANRecipe:
@@ -64,7 +64,7 @@ def selu_dcgan_equal() -> DCGANRecipe:
 
 def selu_dcgan_cpu() -> DCGANRecipe:
     """64x64 for two CPU cores: narrow, hence LeCun's first weights; bf16, channels last."""
-    return replace(selu_dcgan(), init="lecun", **CPU)
+    return replace(selu_dcgan(), init="lecun", **NARROW)
 
 
 def lsgan() -> DCGANRecipe:
@@ -76,4 +76,4 @@ def lsgan() -> DCGANRecipe:
 
 def lsgan_cpu() -> DCGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last."""
-    return replace(lsgan(), **CPU)
+    return replace(lsgan(), **NARROW)

@@ -7,14 +7,13 @@ Deviations: pictures are of a moving average of the decoder's weights.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 
 from models.draw import DRAW, DRAWGenerator
 from training.game import Game
 from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import cosine
+from training.schedules import constant
 from training.terms.gradient_limit import limit_gradients
 from training.vae import Reconstruct
 
@@ -38,7 +37,7 @@ class DRAWRecipe(Recipe):
         network = DRAW(decoder, self.read)
         adam = torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True)
         limit_gradients(adam, self.gradient_limit)
-        rate = partial(cosine, start=self.lr, end=self.lr)
+        rate = constant(self.lr)
         return Game((Reconstruct("draw", network, adam, rate),), decoder)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from training.objectives import Objective
 from training.objectives.f_divergence import DivergenceName, f_gan_bound_g
-from training.recipes.convolutional import CPU, ConvolutionalRecipe
+from training.recipes.convolutional import NARROW, ConvolutionalRecipe
 
 
 @dataclass(frozen=True)
@@ -36,4 +36,4 @@ def f_gan() -> FGANRecipe:
 
 def f_gan_cpu() -> FGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last."""
-    return replace(f_gan(), **CPU)
+    return replace(f_gan(), **NARROW)

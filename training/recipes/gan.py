@@ -7,7 +7,6 @@ has the one of algorithm 1. It trains on two CPU cores as it is.
 Deviations: momentum stays 0.5, where the code's grows to 0.7; pictures are of a moving average of the weights.
 """
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,9 +15,10 @@ import torch
 
 from models.mlp import MaxoutDiscriminator, MLPGenerator
 from training.adversarial import Steps
-from training.game import Clock, Game
+from training.game import Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
+from training.schedules import decaying
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,9 @@ class GANRecipe(DuelRecipe):
             self.resolution, self.units, self.pieces, data.channels, data.frame
         )
         sgd = partial(torch.optim.SGD, lr=self.lr, momentum=self.momentum, fused=True)
-        rate = partial(_step_size, start=self.lr, decay=self.lr_decay, batch=self.batch)
+        rate = decaying(self.lr, self.lr_decay, self.batch, end=1e-6)
         steps_d, steps_g = (Steps(sgd(each.parameters()), rate) for each in (discriminator, generator))
         return self.duel(discriminator, generator, steps_d, steps_g, self.objective)
-
-
-def _step_size(clock: Clock, start: float, decay: float, batch: int) -> float:
-    return max(1e-6, start / math.pow(1 + decay, clock.images / batch))
 
 
 def gan() -> GANRecipe:

@@ -17,8 +17,8 @@ from models.gran import GRANGenerator
 from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import DataFormat
-from training.schedules import cosine
+from training.recipes.recipe import CPU, DataFormat
+from training.schedules import constant
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,9 @@ class GRANRecipe(DuelRecipe):
         )
         discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, frame=data.frame)
         adam = partial(torch.optim.Adam, betas=(self.beta1, 0.999), fused=True)
-        steps_d = Steps(
-            adam(discriminator.parameters(), weight_decay=self.weight_decay),
-            partial(cosine, start=self.lr_d, end=self.lr_d),
-        )
-        steps_g = Steps(adam(generator.parameters()), partial(cosine, start=self.lr_g, end=self.lr_g))
+        adam_d = adam(discriminator.parameters(), weight_decay=self.weight_decay)
+        steps_d = Steps(adam_d, constant(self.lr_d))
+        steps_g = Steps(adam(generator.parameters()), constant(self.lr_g))
         return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating")
 
 
@@ -58,11 +56,9 @@ def gran() -> GRANRecipe:
 def gran_cpu() -> GRANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last, larger steps."""
     return GRANRecipe(
-        resolution=64,
+        **CPU,
         kimg=200,
         batch=32,
-        precision="bf16",
-        channels_last=True,
         ema_half_life=6,
         widths=(128, 64, 32, 32),
         lr_g=0.0004,

@@ -18,7 +18,7 @@ from training.adversarial import Steps, duel
 from training.game import Game
 from training.objectives import OBJECTIVES
 from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import cosine
+from training.schedules import constant
 from training.terms.information import CodeInformation
 
 
@@ -43,7 +43,7 @@ class InfoGANRecipe(Recipe):
         discriminator = InfoGANDiscriminator(generator.codes, *common, *shape)
         adam = partial(torch.optim.Adam, betas=(0.5, 0.999), fused=True)
         steps_d, steps_g = (
-            Steps(adam(network.parameters(), lr=lr), partial(cosine, start=lr, end=lr))
+            Steps(adam(network.parameters(), lr=lr), constant(lr))
             for network, lr in ((discriminator, self.lr_d), (generator, self.lr_g))
         )
         aims = CodeInformation(generator.codes, self.weight_categorical, self.weight_continuous)

@@ -15,9 +15,7 @@ Deviations:
   It keeps to the binomial filter, by which the data set's levels are made: no level is shifted against another.
 """
 
-import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -27,9 +25,10 @@ from models.discriminator import Discriminator
 from models.lapgan import LAPGANGenerator, Level, discriminators, level_sides
 from models.lapgan_networks import Style
 from models.pyramid import PYRAMIDS, PyramidName
-from training.game import Clock, Game, Player, Schedule
+from training.game import Game, Player, Schedule
 from training.lapgan import DiscriminateLevel, GenerateLevel, MarginRule, Rule
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.recipe import CPU, DataFormat, Recipe
+from training.schedules import decaying, rising
 
 EPOCH = 50_000  # images
 
@@ -98,21 +97,13 @@ class LAPGANRecipe(Recipe):
 
     def _steps(self, network: nn.Module) -> tuple[torch.optim.Optimizer, Schedule, Schedule | None]:
         """The network's optimiser, its step size, and its momentum where that changes."""
-        rate = partial(_step_size, start=self.lr, decay=self.lr_decay)
+        rate = decaying(self.lr, self.lr_decay, EPOCH)
         parameters = network.parameters()
         if self.optimizer == "adam":
             betas = (self.momentum, 0.999)
             return torch.optim.Adam(parameters, lr=self.lr, betas=betas, fused=True), rate, None
-        momentum = partial(_momentum, start=self.momentum, rise=self.momentum_rise, end=self.momentum_end)
+        momentum = rising(self.momentum, self.momentum_rise, EPOCH, self.momentum_end)
         return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, fused=True), rate, momentum
-
-
-def _step_size(clock: Clock, start: float, decay: float) -> float:
-    return start / math.pow(1 + decay, clock.images / EPOCH)
-
-
-def _momentum(clock: Clock, start: float, rise: float, end: float) -> float:
-    return min(end, start + rise * clock.images / EPOCH)
 
 
 def lapgan() -> LAPGANRecipe:
@@ -130,11 +121,9 @@ def lapgan() -> LAPGANRecipe:
 def lapgan_cpu() -> LAPGANRecipe:
     """64x64 for two CPU cores: fewer channels at the finer levels, bf16, channels last, Adam."""
     return LAPGANRecipe(
-        resolution=64,
+        **CPU,
         kimg=120,
         batch=16,
-        precision="bf16",
-        channels_last=True,
         ema_half_life=6,
         widths=(600, 64, 32, 16),
         optimizer="adam",

@@ -9,7 +9,6 @@ shipped is a moving average of the weights.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
@@ -20,7 +19,7 @@ from training.game import Game
 from training.mine import CodeBound, Measure, MoreInformation
 from training.objectives import OBJECTIVES
 from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import cosine
+from training.schedules import constant
 from training.terms.mine import UnbiasedBound, adaptively_clipped
 
 
@@ -48,7 +47,7 @@ class MINERecipe(Recipe):
         d = DCGANDiscriminator(*size, data.channels, "batch", data.frame)
         t = Statistics(*size, self.code_size, data.channels, data.frame)
         information = CodeBound(g, t, self.code_size, UnbiasedBound())
-        rate = partial(cosine, start=self.lr, end=self.lr)
+        rate = constant(self.lr)
         of_d, of_t, of_g = (
             torch.optim.Adam(each.parameters(), lr=self.lr, betas=(0.5, 0.999), fused=True)
             for each in (d, t, g)

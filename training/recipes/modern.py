@@ -19,7 +19,7 @@ from training.adversarial import Penalties, Steps
 from training.game import Clock, Game
 from training.growth import Growth, progressive, steady
 from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import CPU, DataFormat
 from training.schedules import cosine
 
 
@@ -71,7 +71,7 @@ class ModernRecipe(DuelRecipe):
     def gamma(self, clock: Clock) -> float:
         """Weight of R1 + R2: falls along a cosine, and is that of the current size."""
         share = self.growth().at(clock.images).resolution / self.resolution
-        return cosine(clock, self.r1, self.r1_end) * share**3
+        return cosine(self.r1, self.r1_end)(clock) * share**3
 
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
@@ -93,7 +93,7 @@ class ModernRecipe(DuelRecipe):
             *common, data.channels, self.attention, len(names), start.resolution, data.frame
         )
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
-        rate = partial(cosine, start=self.lr, end=self.lr_end)
+        rate = cosine(self.lr, self.lr_end)
         penalties = Penalties(
             self.gamma, self.gamma, self.penalty_every, gradient=0.0, drift=0.0, stride=self.penalty_stride
         )
@@ -119,11 +119,9 @@ def modern() -> ModernRecipe:
 def modern_cpu() -> ModernRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last."""
     return ModernRecipe(
-        resolution=64,
+        **CPU,
         kimg=300,
         batch=16,
-        precision="bf16",
-        channels_last=True,
         ema_half_life=5,
         widths=(128, 128, 96, 48, 24),
         blocks=1,

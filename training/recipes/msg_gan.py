@@ -16,7 +16,7 @@ from models.progan import paper_widths
 from training.adversarial import Penalties, Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import CPU, DataFormat
 from training.schedules import cosine
 
 
@@ -42,16 +42,13 @@ class MSGRecipe(DuelRecipe):
 
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
-        widths = self.widths or paper_widths(self.resolution)
-        generator = MSGGenerator(
-            self.resolution, widths, self.latent_size, data.channels, self.attention, data.frame
-        )
-        discriminator = MSGDiscriminator(
-            self.resolution, widths, data.channels, self.combine, self.attention, data.frame
-        )
+        size = (self.resolution, self.widths or paper_widths(self.resolution))
+        shape = (self.attention, data.frame)
+        generator = MSGGenerator(*size, self.latent_size, data.channels, *shape)
+        discriminator = MSGDiscriminator(*size, data.channels, self.combine, *shape)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
-        rate = partial(cosine, start=self.lr, end=self.lr_end)
-        gamma = partial(cosine, start=self.r1, end=self.r1_end)
+        rate = cosine(self.lr, self.lr_end)
+        gamma = cosine(self.r1, self.r1_end)
         penalties = Penalties(
             gamma, gamma, self.penalty_every, self.gradient_penalty, self.drift, self.penalty_stride
         )
@@ -67,11 +64,9 @@ def msg_gan() -> MSGRecipe:
 def msg_gan_cpu() -> MSGRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last; relativistic pairing with lazy R1 + R2."""
     return MSGRecipe(
-        resolution=64,
+        **CPU,
         kimg=150,
         batch=16,
-        precision="bf16",
-        channels_last=True,
         ema_half_life=5,
         widths=(128, 128, 128, 64, 32),
         latent_size=128,

@@ -24,8 +24,8 @@ from training.adversarial import Penalties, Steps
 from training.game import Game
 from training.growth import Growth, progressive
 from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import DataFormat
-from training.schedules import cosine
+from training.recipes.recipe import CPU, DataFormat
+from training.schedules import constant
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class ProGANRecipe(DuelRecipe):
         start = self.growth().at(0)
         generator.grow(start.resolution, start.blend)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
-        rate = partial(cosine, start=self.lr, end=self.lr)
-        gamma = partial(cosine, start=self.r1, end=self.r1)
+        rate = constant(self.lr)
+        gamma = constant(self.r1)
         penalties = Penalties(gamma, gamma, 1, self.gradient_penalty, self.drift)
         steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
         return self.duel(discriminator, generator, steps_d, steps_g, self.objective, penalties, classify)
@@ -113,11 +113,9 @@ def progan() -> ProGANRecipe:
 def progan_cpu() -> ProGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last; relativistic pairing; in 150 thousand images."""
     return ProGANRecipe(
-        resolution=64,
+        **CPU,
         kimg=150,
         batch=16,
-        precision="bf16",
-        channels_last=True,
         ema_half_life=5,
         batches=(32, 32, 32),
         hold=3,

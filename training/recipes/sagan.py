@@ -7,7 +7,6 @@ Deviations: pictures are of a moving average of the weights, of half-life as at 
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
@@ -16,8 +15,8 @@ from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
 from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import DataFormat
-from training.schedules import cosine
+from training.recipes.recipe import CPU, DataFormat
+from training.schedules import constant
 from training.terms.spectral import iterate_after_steps
 
 
@@ -33,21 +32,13 @@ class SAGANRecipe(DuelRecipe):
 
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
-        widths = self.widths or paper_widths(self.resolution)
+        size = (self.resolution, self.widths or paper_widths(self.resolution))
         generator = SAGANGenerator(
-            self.resolution,
-            widths,
-            self.noise_size,
-            data.class_names,
-            self.attention,
-            data.channels,
-            data.frame,
+            *size, self.noise_size, data.class_names, self.attention, data.channels, data.frame
         )
-        discriminator = SAGANDiscriminator(
-            self.resolution, widths, len(data.class_names), self.attention, data.channels
-        )
+        discriminator = SAGANDiscriminator(*size, len(data.class_names), self.attention, data.channels)
         steps_d, steps_g = (
-            Steps(adam(network, lr), partial(cosine, start=lr, end=lr))
+            Steps(adam(network, lr), constant(lr))
             for network, lr in ((discriminator, self.lr_d), (generator, self.lr_g))
         )
         return self.duel(discriminator, generator, steps_d, steps_g, "hinge")
@@ -68,11 +59,9 @@ def sagan() -> SAGANRecipe:
 def sagan_cpu() -> SAGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last, the step sizes doubled."""
     return SAGANRecipe(
-        resolution=64,
+        **CPU,
         kimg=150,
         batch=16,
-        precision="bf16",
-        channels_last=True,
         ema_half_life=5,
         widths=(128, 128, 128, 64, 32),
         noise_size=64,

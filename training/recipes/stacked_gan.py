@@ -9,7 +9,6 @@ once each. What is sampled and shipped is a moving average of the weights.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from typing import ClassVar
 
@@ -17,9 +16,9 @@ import torch
 from torch import nn
 
 from models.stacked_gan import Encoder, StackedGenerator, bottom_discriminator, top_discriminator
-from training.game import Clock, Game, Schedule
+from training.game import Game, Schedule
 from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import cosine
+from training.schedules import beginning, constant
 from training.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
 
 
@@ -43,23 +42,20 @@ class StackedGANRecipe(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.encoder_kimg <= self.joint_kimg:
-            raise ValueError(
-                f"encoder_kimg must be positive and at most joint_kimg, {self.joint_kimg}, not {self.encoder_kimg}"
-            )
+            raise ValueError(f"encoder_kimg must be positive and at most joint_kimg, not {self.encoder_kimg}")
 
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
         names, shape = data.class_names, (data.channels, data.frame)
-        g = StackedGenerator(
-            names, self.resolution, self.widths_g, self.feature_size, self.noise_sizes, *shape
-        )
-        e = Encoder(len(names), self.resolution, self.widths_e, self.feature_size, *shape)
-        d1 = top_discriminator(self.feature_size, self.noise_sizes[0])
-        d0 = bottom_discriminator(self.resolution, self.widths_d, self.noise_sizes[1], *shape)
+        side, size, noise = self.resolution, self.feature_size, self.noise_sizes
+        g = StackedGenerator(names, side, self.widths_g, size, noise, *shape)
+        e = Encoder(len(names), side, self.widths_e, size, *shape)
+        d1 = top_discriminator(size, noise[0])
+        d0 = bottom_discriminator(side, self.widths_d, noise[1], *shape)
         start, joint = self.encoder_kimg * 1000, self.joint_kimg * 1000
         top = Top("1", e, g.top, d1, self.entropy)
         bottom = Bottom("0", e, g.bottom, d0, self.entropy, top, joint)
-        share, when = partial(_after, images=joint, weight=self.share), (start, inf)
+        share, when = beginning(joint, self.share), (start, inf)
         players = (
             Encode("e", e, *self._steps(e), 0, start),
             DiscriminateLevel("d1", d1, *self._steps(d1), *when, top),
@@ -71,13 +67,7 @@ class StackedGANRecipe(Recipe):
 
     def _steps(self, network: nn.Module) -> tuple[torch.optim.Optimizer, Schedule]:
         """The network's optimiser and its step size."""
-        adam = torch.optim.Adam(network.parameters(), lr=self.lr, betas=(0.5, 0.999), fused=True)
-        return adam, partial(cosine, start=self.lr, end=self.lr)
-
-
-def _after(clock: Clock, images: float, weight: float) -> float:
-    """The weight once so many images have been shown; before, none."""
-    return weight if clock.images >= images else 0.0
+        return torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True), constant(self.lr)
 
 
 def stacked_gan() -> StackedGANRecipe:

@@ -4,14 +4,13 @@ Deviations: Adam, not Adagrad; pictures are of a moving average of the decoder's
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
 from models.vae import VAE
 from training.game import Game
-from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import cosine
+from training.recipes.recipe import CPU, DataFormat, Recipe
+from training.schedules import constant
 from training.vae import Reconstruct
 
 
@@ -27,7 +26,7 @@ class VAERecipe(Recipe):
         """Build the game."""
         vae = VAE(self.resolution, self.widths or None, self.latent_size, data.channels, data.frame)
         adam = torch.optim.Adam(vae.parameters(), fused=True)
-        rate = partial(cosine, start=self.lr, end=self.lr)
+        rate = constant(self.lr)
         return Game((Reconstruct("vae", vae, adam, rate),), vae.decoder)
 
 
@@ -39,11 +38,9 @@ def vae() -> VAERecipe:
 def vae_cpu() -> VAERecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last."""
     return VAERecipe(
-        resolution=64,
+        **CPU,
         kimg=300,
         batch=32,
-        precision="bf16",
-        channels_last=True,
         ema_half_life=6,
         widths=(256, 128, 64, 32),
         lr=0.001,

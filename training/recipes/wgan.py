@@ -11,7 +11,7 @@ forecast made before a run leaves out the critic's extra moves; see also `convol
 
 from dataclasses import replace
 
-from training.recipes.convolutional import CPU
+from training.recipes.convolutional import NARROW
 from training.recipes.dcgan import DCGANRecipe
 
 
@@ -35,7 +35,7 @@ def wgan() -> DCGANRecipe:
 
 def wgan_cpu() -> DCGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last; ten moves of the critic where the paper has 100."""
-    return replace(wgan(), moves_d_early=10, **{**CPU, "ema_half_life": 20})
+    return replace(wgan(), moves_d_early=10, **{**NARROW, "ema_half_life": 20})
 
 
 def wgan_gp() -> DCGANRecipe:
@@ -60,4 +60,4 @@ def wgan_gp() -> DCGANRecipe:
 
 def wgan_gp_cpu() -> DCGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last."""
-    return replace(wgan_gp(), **{**CPU, "ema_half_life": 20})
+    return replace(wgan_gp(), **{**NARROW, "ema_half_life": 20})
