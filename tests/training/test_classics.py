@@ -21,7 +21,7 @@ from training.objectives import OBJECTIVES
 from training.objectives.f_divergence import DIVERGENCES
 from training.recipes import RECIPES
 from training.recipes.convolutional import ConvolutionalRecipe, early
-from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan, selu_dcgan, selu_dcgan_equal
+from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan, selu_dcgan, selu_dcgan_64
 from training.recipes.f_gan import f_gan
 from training.recipes.gan import GANRecipe, gan
 from training.recipes.recipe import DataFormat, Recipe
@@ -29,7 +29,7 @@ from training.recipes.wgan import wgan, wgan_cpu, wgan_gp
 
 START = Clock(0, 1000, 0)
 CONVOLUTIONAL = (
-    *("dcgan", "dcgan-cpu", "selu-dcgan", "selu-dcgan-equal", "selu-dcgan-cpu", "lsgan", "lsgan-cpu"),
+    *("dcgan", "dcgan-cpu", "selu-dcgan", "selu-dcgan-64", "selu-dcgan-cpu", "lsgan", "lsgan-cpu"),
     *("wgan", "wgan-cpu", "wgan-gp", "wgan-gp-cpu", "f-gan", "f-gan-cpu"),
 )
 
@@ -80,7 +80,7 @@ def test_every_recipe_is_there_and_plays(name: str) -> None:
     [
         (dcgan(), 128, "Adam", (0.5, 0.999), 2e-4, 2e-4),
         (selu_dcgan(), 64, "Adam", (0.5, 0.999), 5e-5, 2e-4),
-        (selu_dcgan_equal(), 64, "Adam", (0.5, 0.999), 2e-4, 2e-4),
+        (selu_dcgan_64(), 64, "Adam", (0.5, 0.999), 5e-4, 2e-4),
         (lsgan(), 64, "Adam", (0.5, 0.999), 1e-4, 1e-4),
         (wgan(), 64, "RMSprop", None, 5e-5, 5e-5),
         (wgan_gp(), 64, "Adam", (0.0, 0.9), 1e-4, 1e-4),

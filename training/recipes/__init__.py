@@ -57,7 +57,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "sagan-cpu": sagan.sagan_cpu,
     "selu-dcgan": dcgan.selu_dcgan,
     "selu-dcgan-cpu": dcgan.selu_dcgan_cpu,
-    "selu-dcgan-equal": dcgan.selu_dcgan_equal,
+    "selu-dcgan-64": dcgan.selu_dcgan_64,
     "stacked-gan": stacked_gan.stacked_gan,
     "vae": vae.vae,
     "vae-cpu": vae.vae_cpu,
