@@ -18,6 +18,7 @@ from torch import Tensor
 
 from evaluation.experiments.digits_setting import (
     NAMES,
+    RESOLUTION,
     SURE,
     DigitComparison,
     System,
@@ -46,9 +47,7 @@ SYSTEMS = {
     "dcgan": System(_DCGAN, 150),
     "minibatch-discrimination": System(replace(_DCGAN, minibatch="discrimination"), 200),
     "mine": System(
-        replace(
-            mine_cpu(), widths=(64, 32, 16), kimg=120, batch=32, lr=0.0005, ema_half_life=4, precision="bf16"
-        ),
+        replace(mine_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=120, lr=0.0005, ema_half_life=4),
         320,
     ),
     "wgan-gp": System(small(wgan_gp_cpu(), kimg=160), 250),

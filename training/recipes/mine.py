@@ -18,7 +18,7 @@ from training.adversarial import Discriminate, Generate, Penalties
 from training.game import Game
 from training.mine import CodeBound, Measure, MoreInformation
 from training.objectives import OBJECTIVES
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.recipe import CPU, DataFormat, Recipe
 from training.schedules import constant
 from training.terms.mine import UnbiasedBound, adaptively_clipped
 
@@ -67,7 +67,5 @@ def mine() -> MINERecipe:
 
 
 def mine_cpu() -> MINERecipe:
-    """32x32 for two CPU cores: narrow, channels last."""
-    return MINERecipe(
-        resolution=32, kimg=600, batch=64, channels_last=True, ema_half_life=6, widths=(256, 128, 64)
-    )
+    """64x64 for two CPU cores: narrow, bf16, channels last."""
+    return MINERecipe(**CPU, kimg=300, batch=32, ema_half_life=6, widths=(256, 128, 64, 32))
