@@ -19,7 +19,7 @@ from models.dcgan import draw_weights
 from models.discriminator import Discriminator, Verdict
 from models.frame import checked, size_at
 from models.generator import check_resolution
-from models.layers import LEAK
+from models.layers import LEAK, Dropout
 
 _DROPPED = 0.5  # share of the features that the discriminator's dropout zeroes
 
@@ -70,8 +70,7 @@ class ACGANGenerator(PaintingGenerator):
 class ACGANDiscriminator(Discriminator):
     """One image -> score and logits of the classes: six 3x3 convolutions, of which every other halves the size.
 
-    All but the first have batch norm. Dropout draws from torch's generator, whose seed the trainer derives from the
-    clock and the process: a run on other numbers of processes draws other masks.
+    All but the first have batch norm.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class ACGANDiscriminator(Discriminator):
         for level, (a, b) in enumerate(zip((image_channels, *widths), widths, strict=False)):
             self.layers.append(nn.Conv2d(a, b, 3, stride=2 - level % 2, padding=1, bias=level == 0))
             self.layers.append(PlainBatchNorm(b) if level > 0 else nn.Identity())
-            self.layers.extend([nn.LeakyReLU(LEAK), nn.Dropout(_DROPPED)])
+            self.layers.extend([nn.LeakyReLU(LEAK), Dropout(_DROPPED)])
         height, width = (math.ceil(side / 8) for side in size_at(resolution, checked(frame)))
         features = widths[-1] * height * width
         self.score, self.classify = nn.Linear(features, 1), nn.Linear(features, classes)

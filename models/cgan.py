@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from models.discriminator import Discriminator, Verdict
 from models.frame import checked, size_at
 from models.generator import Generator, check_resolution
+from models.layers import Dropout
 from models.mlp import Maxout
 
 
@@ -43,7 +44,7 @@ class CGANGenerator(Generator):
         self.of_noise = nn.Sequential(nn.Linear(noise_size, noise_units), nn.ReLU())
         self.of_label = nn.Sequential(nn.Linear(len(class_names), label_units), nn.ReLU())
         self.joint = nn.Sequential(
-            *(nn.Linear(noise_units + label_units, joint_units), nn.ReLU(), nn.Dropout(0.5)),
+            *(nn.Linear(noise_units + label_units, joint_units), nn.ReLU(), Dropout(0.5)),
             *(nn.Linear(joint_units, self.shape[0] * self.shape[1] * self.shape[2]), nn.Tanh()),
         )
 
@@ -73,11 +74,7 @@ class CGANGenerator(Generator):
 
 
 class CGANDiscriminator(Discriminator):
-    """The image and its label, each through maxout, then joined -> score.
-
-    Dropout draws from torch's generator, whose seed the trainer derives from the clock and the process: a run on other
-    numbers of processes draws other masks.
-    """
+    """The image and its label, each through maxout, then joined -> score."""
 
     def __init__(
         self,
@@ -97,8 +94,8 @@ class CGANDiscriminator(Discriminator):
         self.of_image = Maxout(image_channels * height * width, image_units, 5)
         self.of_label = Maxout(classes, label_units, 5)
         self.joint = nn.Sequential(
-            *(nn.Dropout(0.5), Maxout(image_units + label_units, joint_units, 4)),
-            *(nn.Dropout(0.5), nn.Linear(joint_units, 1)),
+            *(Dropout(0.5), Maxout(image_units + label_units, joint_units, 4)),
+            *(Dropout(0.5), nn.Linear(joint_units, 1)),
         )
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:

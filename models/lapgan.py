@@ -31,7 +31,8 @@ from torch.nn import functional as F
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, checked, size_at
 from models.generator import Generator, check_resolution
-from models.lapgan_networks import NETWORKS, Dropout, Style, label_plane, with_label
+from models.lapgan_networks import NETWORKS, Style, label_plane, with_label
+from models.layers import Dropout
 from models.pyramid import PYRAMIDS, PyramidName
 
 SMALLEST_CONVOLVED = 16  # pixels: smaller levels are MLPs

@@ -9,27 +9,10 @@ from typing import Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from models.layers import Dropout
 from models.normalization import RunningBatchNorm
 
 Style = Literal["cifar", "lsun"]
-
-
-class Dropout(nn.Module):
-    """Zero each feature, a whole map of them in (N, C, H, W), with probability 1/2 and double the others.
-
-    `uniform` draws U(0, 1), (N, C), for such an x; whoever trains on several processes replaces it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.uniform: Callable[[Tensor], Tensor] = lambda x: torch.rand(x.shape[:2], device=x.device)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Drop features of x in training; shape kept."""
-        if not self.training:
-            return x
-        kept = (self.uniform(x) < 0.5).to(x.dtype) * 2  # (N, C)
-        return x * kept.view(*kept.shape, *[1] * (x.ndim - 2))
 
 
 class FeaturePool(nn.Module):
@@ -74,9 +57,9 @@ def _lsun_generator(c_in: int, c_out: int, width: int) -> nn.Sequential:
     a, b, c, d = width, width * 23 // 4, width * 2, width * 7 // 2  # 64, 368, 128, 224 channels
     return nn.Sequential(
         *(nn.Conv2d(c_in, a, 7, padding=3), nn.ReLU(), RunningBatchNorm(a)),
-        *(nn.Conv2d(a, b, 7, padding=3, groups=4), nn.ReLU(), RunningBatchNorm(b), Dropout()),
+        *(nn.Conv2d(a, b, 7, padding=3, groups=4), nn.ReLU(), RunningBatchNorm(b), Dropout(maps=True)),
         *(nn.Conv2d(b, c, 7, padding=3, groups=4), nn.ReLU(), RunningBatchNorm(c), FeaturePool()),
-        *(nn.Conv2d(c // 2, d, 5, padding=2, groups=2), nn.ReLU(), RunningBatchNorm(d), Dropout()),
+        *(nn.Conv2d(c // 2, d, 5, padding=2, groups=2), nn.ReLU(), RunningBatchNorm(d), Dropout(maps=True)),
         nn.Conv2d(d, c_out, 7, padding=3),
     )
 

@@ -6,6 +6,7 @@ one-scalar form of BMSG-GAN (see `msg_gan.py`).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -209,3 +210,27 @@ def wide(x: Tensor) -> Tensor:
 def upsample(x: Tensor) -> Tensor:
     """Nearest-neighbour upsampling by 2. (N, C, H, W) -> (N, C, 2H, 2W)."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class Dropout(nn.Module):
+    """Zero features in training, each with the same probability, and scale the others up to keep the mean.
+
+    `uniform` draws U(0, 1) of a shape (N, ...). Who trains sets it; without, torch's generator draws.
+    """
+
+    def __init__(
+        self,
+        rate: float = 0.5,  # probability of being zeroed
+        maps: bool = False,  # zero a whole map (H, W) of (N, C, H, W) at once
+    ) -> None:
+        super().__init__()
+        self.rate, self.maps = rate, maps
+        self.uniform: Callable[[torch.Size], Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop features of x (N, C, ...) in training; shape kept."""
+        if not self.training:
+            return x
+        uniform = self.uniform or partial(torch.rand, device=x.device)
+        kept = uniform(x.shape[:2] if self.maps else x.shape) >= self.rate
+        return x * (kept.to(x.dtype) / (1 - self.rate)).view(*kept.shape, *[1] * (x.ndim - kept.ndim))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.discriminator import Discriminator, Verdict
 from models.frame import SQUARE, checked, size_at
 from models.generator import Generator, check_resolution
+from models.layers import Dropout
 
 
 def _dense(n_in: int, n_out: int, limit: float) -> nn.Linear:
@@ -89,11 +90,7 @@ class Maxout(nn.Module):
 
 
 class MaxoutDiscriminator(Discriminator):
-    """The image -> two maxout layers -> score, with dropout of 0.2 before the first layer and of 0.5 before the others.
-
-    Dropout draws from torch's generator, whose seed the trainer derives from the clock and the process: a run on other
-    numbers of processes draws other masks.
-    """
+    """The image -> two maxout layers -> score, with dropout of 0.2 before the first and of 0.5 before the others."""
 
     def __init__(
         self,
@@ -108,9 +105,9 @@ class MaxoutDiscriminator(Discriminator):
         self.resolutions = (resolution,)
         inputs = image_channels * math.prod(size_at(resolution, checked(frame)))
         self.layers = nn.Sequential(
-            *(nn.Dropout(0.2), Maxout(inputs, units, pieces)),
-            *(nn.Dropout(0.5), Maxout(units, units, pieces)),
-            *(nn.Dropout(0.5), _dense(units, 1, 0.005)),
+            *(Dropout(0.2), Maxout(inputs, units, pieces)),
+            *(Dropout(0.5), Maxout(units, units, pieces)),
+            *(Dropout(0.5), _dense(units, 1, 0.005)),
         )
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from models.discriminator import Discriminator, Verdict
 from models.generator import Generator
 from training.augment import Augmentation, unchanged
+from training.dropout import toss
 from training.game import Batch, Clock, Count, Game, Move, Player, Schedule, none
 from training.growth import Stage
 from training.objectives import Objective
@@ -97,6 +98,7 @@ class Discriminate(Player):
     def play(self, batch: Batch, clock: Clock) -> Move:
         """The objective's d, the penalties that are due, and the logits' means."""
         grow(batch, self.network, self.generator)
+        toss(batch.draws, self.name, self.network, self.generator)
         z = latents(self.generator, batch)
         with torch.no_grad():
             fakes = shown(self.generator(z), self.network)
@@ -178,6 +180,7 @@ class Generate(Player):
     def play(self, batch: Batch, clock: Clock) -> Move:
         """The objective's g, on noise, reals and transformations that are those of the discriminator's move."""
         grow(batch, self.network, self.discriminator)
+        toss(batch.draws, self.name, self.network, self.discriminator)
         z = latents(self.network, batch)
         fakes = shown(self.network(z), self.discriminator)
         fake: Verdict = self.discriminator(self.augment(fakes, batch.draws, "fake", clock), batch.labels)

@@ -37,3 +37,15 @@ class Draws:
     def uniform(self, name: str, *shape: int) -> Tensor:
         """U(0, 1): (samples of this rank, *shape)."""
         return self.draw(name, lambda count, rng: torch.rand(count, *shape, generator=rng))
+
+    def uniform_apart(self, name: str, *shape: int) -> Tensor:
+        """The same where it is too large to be drawn for the global batch by every rank: each sample by itself.
+
+        The numbers are drawn where they are used, and another kind of device draws others.
+        """
+        rng = torch.Generator(self.device)
+        places = range(self.part.start, self.part.stop)
+        rows = torch.empty(len(places), *shape, device=self.device)
+        for row, place in zip(rows, places, strict=True):
+            row.uniform_(generator=rng.manual_seed(derive_seed(self.seed, self.images, name, place)))
+        return rows

@@ -9,9 +9,8 @@ Deviations:
 - The margin rule looks at the errors of the pass that the discriminator learns from; the code makes a pass for each.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import torch
@@ -21,29 +20,13 @@ from torch.nn import functional as F
 from models.discriminator import Discriminator, Verdict
 from models.frame import resolution_of
 from models.lapgan import Level, one_hot
-from models.lapgan_networks import Dropout
 from models.pyramid import Pyramid
 from training.collective import mean_over_ranks
-from training.draws import Draws, derive_seed
+from training.draws import Draws
+from training.dropout import toss
 from training.game import Batch, Clock, Move, Player, Schedule
 
 GUESSING = 0.7  # binary cross-entropy of one who guesses, ln 2, as the authors' code rounds it
-
-
-def uniform(draws: Draws, name: str, size: int) -> Tensor:
-    """U(0, 1), (samples of this rank, size), each sample from a key of its own.
-
-    Noise planes and dropout are too large to be drawn for the global batch by every rank, as `Draws.draw` does.
-    """
-
-    def rows() -> Iterator[Tensor]:
-        for place in range(draws.part.start, draws.part.stop):
-            rng = torch.Generator(draws.device).manual_seed(
-                derive_seed(draws.seed, draws.images, name, place)
-            )
-            yield torch.rand(size, generator=rng, device=draws.device)
-
-    return torch.stack(list(rows()))
 
 
 def reduced(images: Tensor, side: int, pyramid: Pyramid) -> Tensor:
@@ -51,11 +34,6 @@ def reduced(images: Tensor, side: int, pyramid: Pyramid) -> Tensor:
     while resolution_of(images) > side:
         images = pyramid.down(images)
     return images
-
-
-def _coins(draws: Draws, name: str, x: Tensor) -> Tensor:
-    """What `Dropout` asks for, (N, C), of x."""
-    return uniform(draws, name, x.shape[1])
 
 
 def are_real(draws: Draws) -> Tensor:
@@ -106,14 +84,11 @@ class LevelPlayer(Player):
         if self.momentum is not None:
             for group in self.optimizer.param_groups:
                 group["momentum"] = self.momentum(clock)
-        layers = [layer for network in networks for layer in network.modules()]
-        for number, layer in enumerate(layers):
-            if isinstance(layer, Dropout):
-                layer.uniform = partial(_coins, batch.draws, f"{self.name}/dropout/{number}")
+        toss(batch.draws, self.name, *networks)
 
     def paint(self, level: Level, images: Tensor, batch: Batch) -> Tensor:
         """The level's fakes over the coarse images of its reals (N, C, H, W): the same shape."""
-        noise = uniform(batch.draws, f"{self.name}/noise", level.noise_size) * 2 - 1
+        noise = batch.draws.uniform_apart(f"{self.name}/noise", level.noise_size) * 2 - 1
         low = None if level.coarsest else self.pyramid.up(self.pyramid.down(images))
         return cast(Tensor, level(noise, low, one_hot(batch.labels, level.classes)))
 

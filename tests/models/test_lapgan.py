@@ -21,7 +21,7 @@ from models.lapgan import (
     level_sides,
     paper_widths,
 )
-from models.lapgan_networks import Dropout, FeaturePool, Style
+from models.lapgan_networks import FeaturePool, Style
 from models.normalization import RunningBatchNorm
 from models.pyramid import PYRAMIDS, PyramidName
 
@@ -315,22 +315,6 @@ def test_a_discriminator_is_differentiable(style: Style) -> None:
         image = torch.randn(1, 1, side, side, dtype=torch.float64, requires_grad=True)
         judge = discriminator.double().eval()
         assert torch.autograd.gradcheck(lambda x, judge=judge: judge([x]).score, image, fast_mode=True)
-
-
-def test_dropout_drops_half_of_the_features_in_training_alone() -> None:
-    drop, x = Dropout(), torch.ones(50, 40)
-    torch.manual_seed(0)
-    assert set(drop(x).unique().tolist()) == {0.0, 2.0}
-    assert drop(x).mean() == pytest.approx(1, abs=0.1)
-    maps = drop(torch.ones(5, 8, 3, 3)).flatten(2)
-    assert torch.equal(maps, maps[..., :1].expand(5, 8, 9))  # whole maps
-    assert torch.equal(drop.eval()(x), x)
-
-
-def test_dropout_takes_its_coins_from_whoever_trains() -> None:
-    drop = Dropout()
-    drop.uniform = lambda _: torch.tensor([[0.4, 0.6], [0.6, 0.4]])
-    assert torch.equal(drop(torch.ones(2, 2)), torch.tensor([[2.0, 0], [0, 2]]))
 
 
 def test_batch_norm_is_torchs() -> None:

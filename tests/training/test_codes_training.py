@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from toy import shapes
 
+from models.layers import Dropout
 from models.stacked_gan import StackedGenerator
 from training.adversarial import Discriminate, Generate
 from training.draws import Draws
@@ -127,8 +128,8 @@ def test_ac_gan_tells_classes_on_both_sides() -> None:
     d, g = _pair(_game("ac-gan"))
     for network in (d.network, g.network):
         for module in network.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
+            if isinstance(module, Dropout):
+                module.rate = 0.0
     batch, kinds = _batch(), torch.arange(8) % 2
     real, fake = d.network([batch.reals]), d.network(g.network(_latents(d))[-1:])
     assert real.classes is not None

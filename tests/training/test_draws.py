@@ -1,6 +1,7 @@
 """Random numbers and images as pure functions of the position in training."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -190,3 +191,15 @@ def test_smaller_levels_and_labels_are_of_the_same_pictures(tmp_path: Path) -> N
         assert own is not None
         assert own.tolist() == [labels[number] for number in numbers]
     feed.close()
+
+
+def test_a_draw_apart_belongs_to_its_sample_and_name() -> None:
+    draws = Draws(0, 96, 8, slice(0, 8), torch.device("cpu"))
+    whole = draws.uniform_apart("noise", 5)
+    assert torch.equal(replace(draws, part=slice(3, 6)).uniform_apart("noise", 5), whole[3:6])
+    assert len(whole.unique()) == 40
+    assert not torch.equal(draws.uniform_apart("other", 5), whole)
+    many = replace(draws, count=200, part=slice(0, 200)).uniform_apart("noise", 50)
+    assert many.mean() == pytest.approx(0.5, abs=0.02)
+    assert many.min() >= 0
+    assert many.max() < 1

@@ -31,7 +31,7 @@ from training.draws import Draws
 from training.export import export
 from training.game import Batch, Clock, Game
 from training.growth import Stage
-from training.lapgan import DiscriminateLevel, GenerateLevel, LevelPlayer, MarginRule, Rule, uniform
+from training.lapgan import DiscriminateLevel, GenerateLevel, LevelPlayer, MarginRule, Rule
 from training.play import Table, set_up_game
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
 from training.recipes.recipe import DataFormat
@@ -160,18 +160,6 @@ def test_the_two_moves_draw_noise_of_their_own() -> None:
     g.play(_batch(seed=1), START)
     assert not torch.equal(recorder.shown[0][1::2], recorder.shown[1][1::2])
     assert not torch.equal(recorder.shown[1], recorder.shown[2])
-
-
-def test_a_draw_belongs_to_its_sample_and_name() -> None:
-    draws = _batch().draws
-    whole = uniform(draws, "noise", 5)
-    assert torch.equal(uniform(replace(draws, part=slice(3, 6)), "noise", 5), whole[3:6])
-    assert len(whole.unique()) == 40
-    assert not torch.equal(uniform(draws, "other", 5), whole)
-    many = uniform(replace(draws, count=200, part=slice(0, 200)), "noise", 50)
-    assert many.mean() == pytest.approx(0.5, abs=0.02)
-    assert many.min() >= 0
-    assert many.max() < 1
 
 
 @pytest.mark.parametrize("name", ["d8", "g8", "d32", "g32"])

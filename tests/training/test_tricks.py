@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from two_ranks import on_two_ranks
 
 from models.discriminator import Verdict
+from models.layers import Dropout
 from models.minibatch import MinibatchDifference, MinibatchDiscrimination
 from models.normalization import SpectralStridedConv2d
 from training.adversarial import Discriminate, Generate
@@ -73,8 +74,8 @@ def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRec
     batch = replace(_batch(), stage=recipe.growth().at(0))
     batch = replace(batch, reals=batch.reals[..., : batch.stage.resolution, : batch.stage.resolution])
     _, g = _players(replace(recipe, feature_matching=3.0))
-    for dropout in (module for module in g.discriminator.modules() if isinstance(module, nn.Dropout)):
-        dropout.p = 0.0
+    for dropout in (module for module in g.discriminator.modules() if isinstance(module, Dropout)):
+        dropout.rate = 0.0
     move = g.play(batch, START)
     extra = (move.loss - move.scalars["loss/g"]).item()
     assert extra == pytest.approx(3 * move.scalars["loss/matching"].item(), rel=1e-3, abs=1e-4)

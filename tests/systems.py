@@ -1,0 +1,54 @@
+"""Every system, in sizes for tests: what it is shown, and its options of `train.py`."""
+
+OTHER_SIZES = ("-cpu", "-64", "-faces")  # ends of the names of recipes that are a system's again
+# Channels, height and width, and whether there are labels.
+DATA = {
+    "wide": (3, (16, 20), False),
+    "tall": (3, (24, 16), False),
+    "labelled": (3, (24, 16), True),
+    "grey": (1, (16, 20), True),
+}
+# A line, a checkpoint and a batch of 4 in every round; four rounds where a system does not say more.
+ROUND = (
+    "--resolution 16 --batch 4 --kimg 0.016 --precision fp32 --ema-half-life 0.01 --keep 10 "
+    "--log-every 0.004 --checkpoint-every 0.004 --snapshot-every 100 --tracker none"
+)
+# The data that each system is shown, and its size; here and there what has a state of its own to go on with.
+SYSTEMS = {
+    "ac-gan": ("labelled", "--widths-g 4 4 --widths-d 4 4 4 4 4 4 --noise-size 4 --channels-last"),
+    "began": ("wide", "--width 4 --latent-size 4"),
+    "cgan": ("grey", "--noise-size 4 --units-g 4 8 8 --units-d 8 4 8"),
+    "dcgan": ("tall", "--widths 4 4 --latent-size 4 --augment translation --ada-target 0.6 --channels-last"),
+    "draw": ("wide", "--steps 2 --step-size 4 --hidden 8"),
+    "f-gan": ("wide", "--widths 4 4 --latent-size 4 --divergence pearson"),
+    "gan": ("tall", "--hidden 8 --units 4 --pieces 2 --latent-size 4"),
+    "gran": ("tall", "--widths 4 4 --steps 2 --noise-size 4 --channels-last"),
+    "infogan": ("wide", "--widths 4 4 --hidden 8 --noise-size 4"),
+    "lapgan": ("labelled", "--base 4 --widths 8 8 4 --conditional --optimizer adam"),
+    "lsgan": ("tall", "--widths 4 4 --latent-size 4"),
+    "mine": ("wide", "--widths 4 4 --latent-size 12 --channels-last"),
+    "modern": ("labelled", "--widths 4 4 4 --latent-size 4 --attention 4 8 --channels-last"),
+    "msg-gan": (
+        "tall",
+        "--widths 4 4 4 --latent-size 4 --attention 4 8 --objective rp-gan --r1 1 --penalty-every 2 "
+        "--micro-batch 2",
+    ),
+    # resumed while 8x8 fades in, ended while 16x16 does
+    "progan": (
+        "grey",
+        "--widths 4 4 4 --latent-size 4 --attention 4 8 --batches --hold 0.002 --fade 0.01 --kimg 0.02",
+    ),
+    "sagan": ("labelled", "--widths 8 8 8 --noise-size 4 --attention 4 8"),
+    "selu-dcgan": (
+        "wide",
+        "--widths 4 4 --latent-size 4 --dragan 1 --historical 0.1 --feature-matching 0.1 --noise 0.1",
+    ),
+    # the encoder in two rounds, each level by itself in the third, all together in the fourth
+    "stacked-gan": (
+        "grey",
+        "--widths-e 4 4 --widths-g 4 4 --widths-d 4 4 --feature-size 8 --encoder-kimg 0.008 --joint-kimg 0.012",
+    ),
+    "vae": ("tall", "--widths 4 4 --latent-size 4"),
+    "wgan": ("wide", "--widths 4 4 --latent-size 4 --moves-d 2 --moves-d-early 3 --kimg 0.048"),
+    "wgan-gp": ("tall", "--widths 4 4 --latent-size 4 --moves-d 2 --moves-d-early 2 --kimg 0.032"),
+}

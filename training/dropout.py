@@ -1,0 +1,33 @@
+"""Dropout that draws, as all else does, as a function of where training is: see `draws.py`."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.layers import Dropout
+from training.draws import Draws
+
+
+@dataclass
+class _Coins:
+    """What a layer draws in a move: in each pass through it something else."""
+
+    draws: Draws
+    name: str
+    passes: int = 0
+
+    def __call__(self, shape: torch.Size) -> Tensor:
+        self.passes += 1
+        return self.draws.uniform_apart(f"{self.name}/{self.passes}", *shape[1:])
+
+
+def toss(draws: Draws, name: str, *networks: nn.Module) -> None:
+    """Let the networks' dropout draw what belongs to a move of that name.
+
+    It is the same for a sample whichever rank or piece of the batch it falls to.
+    """
+    layers = (layer for network in networks for layer in network.modules())
+    for number, layer in enumerate(layers):
+        if isinstance(layer, Dropout):
+            layer.uniform = _Coins(draws, f"{name}/dropout/{number}")
