@@ -45,24 +45,35 @@ def export(run: Path, folder: Path, data_note: str = "") -> None:
         save_png(grid(Sampler(generator).generate(SEEDS, truncation=TRUNCATION)), aside / "samples.png")
         if metrics is not None:
             shutil.copy(evaluation, aside / "evaluation.json")
-        write_text(aside / "README.md", card(folder.resolve().name, config, metrics, data_note))
+        text = card(folder.resolve().name, config, generator.resolutions[-1], metrics, data_note)
+        write_text(aside / "README.md", text)
         shutil.copy(source / "model.safetensors", aside)
         shutil.copy(source / "config.json", aside)
 
 
-def card(name: str, config: dict[str, Any], metrics: dict[str, Any] | None, data_note: str) -> str:
+def card(
+    name: str,
+    config: dict[str, Any],  # the model's
+    resolution: int,  # that it has grown to
+    metrics: dict[str, Any] | None,
+    data_note: str,
+) -> str:
     """The model card, in Markdown."""
     about, network = config["about"], config["generator"]
     data, settings = about["data"], about["settings"]
     rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in settings.items())
-    height, width = size_at(network["resolution"], network.get("frame", SQUARE))
+    size, whole = (
+        "{}x{}".format(*size_at(side, network.get("frame", SQUARE)))
+        for side in (resolution, network["resolution"])
+    )
+    grown = "" if size == whole else f"It has not grown to its {whole} yet.\n"
     channels = network["image_channels"]
     note = f" {data_note}" if data_note else ""
     return f"""# {name}
 
-A {config["architecture"]} generator of {height}x{width} images with {channels} channels, trained with Crescendo for
+A {config["architecture"]} generator of {size} images with {channels} channels, trained with Crescendo for
 {about["images"]:,} images shown.
-
+{grown}
 ![samples](samples.png)
 
 Seeds 0 to {len(SEEDS) - 1}, truncation {TRUNCATION}, not picked.

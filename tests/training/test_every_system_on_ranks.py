@@ -38,7 +38,9 @@ def _gradients(part: slice) -> dict[str, Tensor]:
             table.step(player, 0.0, table.gradients(player, batch, CLOCK, largest=8))
             for parameter, value in player.network.named_parameters():
                 if value.grad is not None:
-                    found[f"{name} {player.name} {parameter}"] = value.grad.clone(memory_format=torch.contiguous_format)
+                    found[f"{name} {player.name} {parameter}"] = value.grad.clone(
+                        memory_format=torch.contiguous_format
+                    )
     return found
 
 

@@ -1,6 +1,7 @@
 """ProGAN in training: the schedule, optimisers and averages that follow it, labels, runs through all sizes."""
 
 import json
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -255,6 +256,18 @@ def test_the_exported_model_streams_in_as_many_steps_as_levels(whole: Path, tmp_
     stages = list(sampler.stream([1, 2]))
     assert [tuple(stage.shape) for stage in stages] == [(2, 3, r, r) for r in (4, 8, 16)]
     assert torch.equal(sampler.generate([1, 2]), stages[-1])
+
+
+def test_the_card_of_what_has_not_grown_yet_says_so(whole: Path, tmp_path: Path) -> None:
+    young = tmp_path / "young"
+    shutil.copytree(_checkpoint(whole, 128), young / "checkpoints" / "0000000128")
+    export(young, tmp_path / "model")
+    said = (tmp_path / "model" / "README.md").read_text()
+    assert "A progan generator of 8x8 images with 3 channels" in said
+    assert "It has not grown to its 16x16 yet." in said
+    export(whole, tmp_path / "grown")
+    assert "generator of 16x16 images" in (tmp_path / "grown" / "README.md").read_text()
+    assert "has not grown" not in (tmp_path / "grown" / "README.md").read_text()
 
 
 def _newest(run: Path) -> int:
