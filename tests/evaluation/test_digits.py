@@ -110,7 +110,7 @@ def test_the_players_see_the_labels_and_the_average_follows() -> None:
 
     game.players[0].__class__ = Watching
     images = torch.arange(10, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 32, 32)
-    data, average = Digits(images, torch.arange(10)), MovingAverage(game.generator, 1e9, ramp=0.1)
+    data, average = Digits(images, torch.arange(10)), MovingAverage(game.generator, 1e9, ramp=1.0)
     first = average.generator.state_dict()["joint.0.weight"].clone()
     play(game, data.sample, 32, 3, 6, 0, data.sample_labels, average, "bf16")
     assert len(seen) == 3
