@@ -27,13 +27,10 @@ class AugmentedRecipe(Recipe):
         for field in ("augment_p", "augment_p_end"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field} must be from 0 to 1, not {getattr(self, field)}")
-        for field in ("noise", "noise_end"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field} must not be negative, not {getattr(self, field)}")
+        self.check_not_negative("noise", "noise_end")
         if not 0 <= self.ada_target < 1:
             raise ValueError(f"ada_target must be at least 0 and less than 1, not {self.ada_target}")
-        if not self.ada_kimg > 0:
-            raise ValueError(f"ada_kimg must be positive, not {self.ada_kimg}")
+        self.check_positive("ada_kimg")
         if self.ada_target > 0 and not self.augment:
             raise ValueError("ada_target needs operations to apply: set augment, to flip or translation, say")
 

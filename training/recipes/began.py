@@ -36,8 +36,7 @@ class BEGANRecipe(Recipe):
         super().__post_init__()
         if not 0 < self.gamma <= 1:
             raise ValueError(f"gamma must be above 0 and at most 1, not {self.gamma}")
-        if not self.halve_every > 0:
-            raise ValueError(f"halve_every must be positive, not {self.halve_every}")
+        self.check_positive("halve_every")
 
     def build(self, data: DataFormat) -> Game:
         """Build the game."""

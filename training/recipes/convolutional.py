@@ -54,11 +54,8 @@ class ConvolutionalRecipe(DuelRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         penalties = ("gradient_penalty", "r1", "r2", "dragan")
-        for name in ("clip", *penalties):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.moves_d < 1:
-            raise ValueError(f"moves_d must be at least 1, not {self.moves_d}")
+        self.check_not_negative("clip", *penalties)
+        self.check_positive("moves_d")
         if self.moves_d_early < self.moves_d:
             raise ValueError(
                 f"moves_d_early must be at least moves_d, {self.moves_d}, not {self.moves_d_early}"

@@ -29,9 +29,7 @@ class DuelRecipe(AugmentedRecipe):
         super().__post_init__()
         if not 0 < self.real_target <= 1:
             raise ValueError(f"real_target must be above 0 and at most 1, not {self.real_target}")
-        for name in ("feature_matching", "historical", "dragan"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        self.check_not_negative("feature_matching", "historical", "dragan")
 
     def smoothed(self, name: str) -> Objective:
         """The objective of a name, its labels smoothed.

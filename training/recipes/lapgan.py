@@ -62,24 +62,15 @@ class LAPGANRecipe(Recipe):
             )
         if self.batch % 2:
             raise ValueError(f"batch must be even, half reals and half fakes, not {self.batch}")
-        if self.margin < 0:
-            raise ValueError(f"margin must not be negative, not {self.margin}")
+        self.check_not_negative("margin")
 
     def build(self, data: DataFormat) -> Game:
         """Build the game: all networks, and the players of the levels to train."""
         if self.conditional and not data.class_names:
             raise ValueError("conditional needs data with labels; train without --conditional")
-        generator = LAPGANGenerator(
-            self.resolution,
-            self.base,
-            self.widths or None,
-            self.style,
-            self.coarsest_noise,
-            data.channels,
-            data.class_names if self.conditional else (),
-            self.pyramid,
-            data.frame,
-        )
+        names = data.class_names if self.conditional else ()
+        levels = (self.resolution, self.base, self.widths or None, self.style, self.coarsest_noise)
+        generator = LAPGANGenerator(*levels, data.channels, names, self.pyramid, data.frame)
         players: list[Player] = []
         for level, discriminator in zip(generator.cascade(), discriminators(generator), strict=True):
             if not self.levels or level.side in self.levels:

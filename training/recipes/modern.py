@@ -52,9 +52,7 @@ class ModernRecipe(DuelRecipe):
             raise ValueError(f"hold must be positive where pictures grow, not {self.hold}")
         if not self.grow_from and (self.hold or self.fade):
             raise ValueError("hold and fade need grow_from, the side to begin at")
-        for name in ("fade", "r1", "r1_end"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        self.check_not_negative("fade", "r1", "r1_end")
 
     def _sides(self) -> list[int]:
         """Sides of the pictures, from 4 up."""
@@ -77,21 +75,13 @@ class ModernRecipe(DuelRecipe):
         """Build the game."""
         names = data.class_names if self.conditional else ()
         widths = self.widths or default_widths(self.resolution)
-        common = (self.resolution, widths, self.blocks)
         start = self.growth().at(0)
+        size, where = (self.resolution, widths, self.blocks), (start.resolution, data.frame)
         generator = ModernGenerator(
-            *common,
-            self.latent_size + len(names),
-            data.channels,
-            self.attention,
-            names,
-            start.resolution,
-            data.frame,
+            *size, self.latent_size + len(names), data.channels, self.attention, names, *where
         )
         generator.grow(start.resolution, start.blend)
-        discriminator = ModernDiscriminator(
-            *common, data.channels, self.attention, len(names), start.resolution, data.frame
-        )
+        discriminator = ModernDiscriminator(*size, data.channels, self.attention, len(names), *where)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
         rate = cosine(self.lr, self.lr_end)
         penalties = Penalties(

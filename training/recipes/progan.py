@@ -55,13 +55,8 @@ class ProGANRecipe(DuelRecipe):
         check_resolution(self.resolution)
         if any(batch <= 0 for batch in self.batches):
             raise ValueError(f"batches must be positive, not {self.batches}")
-        if self.hold <= 0:
-            raise ValueError(f"hold must be positive, not {self.hold}")
-        for name in ("fade", "gradient_penalty", "r1", "drift", "classify"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.group <= 0:
-            raise ValueError(f"group must be positive, not {self.group}")
+        self.check_positive("hold", "group")
+        self.check_not_negative("fade", "gradient_penalty", "r1", "drift", "classify")
 
     def growth(self) -> Growth:
         """From 4x4 to the resolution."""
@@ -73,19 +68,12 @@ class ProGANRecipe(DuelRecipe):
         """Build the game, grown as far as it is at the beginning."""
         names = data.class_names if self.classify > 0 else ()
         classify = self.classify if names else 0.0
-        widths = self.widths or paper_widths(self.resolution)
-        generator = ProGANGenerator(
-            self.resolution,
-            widths,
-            self.latent_size + len(names),
-            data.channels,
-            names,
-            self.attention,
-            data.frame,
+        size, shape = (
+            (self.resolution, self.widths or paper_widths(self.resolution)),
+            (self.attention, data.frame),
         )
-        discriminator = ProGANDiscriminator(
-            self.resolution, widths, data.channels, len(names), self.group, self.attention, data.frame
-        )
+        generator = ProGANGenerator(*size, self.latent_size + len(names), data.channels, names, *shape)
+        discriminator = ProGANDiscriminator(*size, data.channels, len(names), self.group, *shape)
         start = self.growth().at(0)
         generator.grow(start.resolution, start.blend)
         adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)

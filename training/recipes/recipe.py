@@ -46,22 +46,24 @@ class Recipe(ABC):
     guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
-        for name in (
-            "kimg",
-            "batch",
-            "ema_half_life",
-            "log_every",
-            "snapshot_every",
-            "checkpoint_every",
-            "keep",
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("seed", "micro_batch", "evaluate_every", "keep_best"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        self.check_positive(
+            "kimg", "batch", "ema_half_life", "log_every", "snapshot_every", "checkpoint_every", "keep"
+        )
+        self.check_not_negative("seed", "micro_batch", "evaluate_every", "keep_best")
         if not 16 <= self.evaluate_pictures <= 50_000:
             raise ValueError(f"evaluate_pictures must be from 16 to 50000, not {self.evaluate_pictures}")
+
+    def check_positive(self, *names: str) -> None:
+        """Raise ValueError unless these fields are positive."""
+        for name in names:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+    def check_not_negative(self, *names: str) -> None:
+        """Raise ValueError unless these fields are 0 or positive."""
+        for name in names:
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
 
     @abstractmethod
     def build(self, data: DataFormat) -> Game:
