@@ -108,7 +108,8 @@ class CGANDiscriminator(Discriminator):
             raise ValueError(f"the discriminator knows {self.classes} classes: give it the pictures' labels")
         label = F.one_hot(labels, self.classes).to(images[-1])
         joined = torch.cat([self.of_image(images[-1].flatten(1)), self.of_label(label)], dim=1)
-        return Verdict(self.joint(joined).flatten())
+        features = self.joint[:-2](joined)
+        return Verdict(self.joint[-2:](features).flatten(), features=features)
 
 
 def check_labels(classes: int) -> None:

@@ -137,4 +137,4 @@ class InfoGANDiscriminator(Discriminator):
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
         """Judge the images [(N, C, H, W)]: score (N,), latents (N, codes.size)."""
         features = self.layers(images[-1])
-        return Verdict(self.score(features).flatten(), latents=self.read(features))
+        return Verdict(self.score(features).flatten(), latents=self.read(features), features=features)

@@ -20,10 +20,12 @@ from training.draws import Draws
 from training.game import Clock
 from training.noise import noisy
 from training.play import set_up_game
+from training.recipes.cgan import CGANRecipe
 from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan
 from training.recipes.duel import DuelRecipe
 from training.recipes.gan import GANRecipe
 from training.recipes.gran import GRANRecipe
+from training.recipes.infogan import InfoGANRecipe
 from training.recipes.modern import ModernRecipe
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import ProGANRecipe
@@ -43,12 +45,15 @@ RECIPES: list[DuelRecipe] = [
     ModernRecipe(**SMALL, widths=(16, 16), latent_size=8, blocks=1),
     SAGANRecipe(**SMALL, widths=(8, 8), attention=()),
     GRANRecipe(**SMALL, widths=(8,), noise_size=8),
+    CGANRecipe(**SMALL, noise_size=8, units_g=(8, 8, 8), units_d=(8, 4, 8)),
+    InfoGANRecipe(**SMALL, widths=(8,), hidden=8, weight_categorical=0, weight_continuous=0),
 ]
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: type(recipe).__name__)
 
 
 def _players(recipe: DuelRecipe) -> tuple[Discriminate, Generate]:
-    d, g = set_up_game(recipe, DataFormat(3), torch.device("cpu")).players
+    data = DataFormat(3, ("a", "b") if recipe.needs_labels else ())
+    d, g = set_up_game(recipe, data, torch.device("cpu")).players
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
     return d, g
@@ -71,7 +76,8 @@ def test_feature_matching_is_the_squared_distance_of_the_means() -> None:
 @EVERY_RECIPE
 def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
-    batch = replace(_batch(), stage=recipe.growth().at(0))
+    labels = torch.arange(8) % 2 if recipe.needs_labels else None
+    batch = replace(_batch(), stage=recipe.growth().at(0), labels=labels)
     batch = replace(batch, reals=batch.reals[..., : batch.stage.resolution, : batch.stage.resolution])
     _, g = _players(replace(recipe, feature_matching=3.0))
     for dropout in (module for module in g.discriminator.modules() if isinstance(module, Dropout)):
@@ -91,10 +97,12 @@ def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRec
 @EVERY_RECIPE
 def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
-    batch = replace(_batch(), stage=recipe.growth().at(0))
+    labels = torch.arange(8) % 2 if recipe.needs_labels else None
+    batch = replace(_batch(), stage=recipe.growth().at(0), labels=labels)
     batch = replace(batch, reals=batch.reals[..., : batch.stage.resolution, : batch.stage.resolution])
-    d, g = _players(replace(recipe, dragan=10.0, historical=0.1, noise=0.3))
-    assert "penalty/dragan" in d.play(batch, START).scalars
+    dragan = 0.0 if isinstance(recipe, InfoGANRecipe) else 10.0  # whose discriminator has batch norm
+    d, g = _players(replace(recipe, dragan=dragan, historical=0.1, noise=0.3))
+    assert ("penalty/dragan" in d.play(batch, START).scalars) == (dragan > 0)
     for player in (d, g):
         for _ in range(2):
             player.optimizer.zero_grad()

@@ -17,15 +17,15 @@ import torch
 from torch import nn
 
 from models.cgan import CGANDiscriminator, CGANGenerator
-from training.adversarial import Steps, duel
+from training.adversarial import Steps
 from training.game import Game
-from training.objectives import OBJECTIVES
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.duel import DuelRecipe
+from training.recipes.recipe import DataFormat
 from training.schedules import decaying
 
 
 @dataclass(frozen=True)
-class CGANRecipe(Recipe):
+class CGANRecipe(DuelRecipe):
     """CGAN: dense networks, given the label."""
 
     needs_labels: ClassVar[bool] = True
@@ -52,7 +52,7 @@ class CGANRecipe(Recipe):
         )
         rate = decaying(self.lr, self.lr_decay, self.batch, end=1e-6)
         steps_d, steps_g = (Steps(self._optimizer(each), rate) for each in (discriminator, generator))
-        return duel(discriminator, generator, steps_d, steps_g, OBJECTIVES["non-saturating"])
+        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating")
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer == "adam":

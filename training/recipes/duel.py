@@ -6,7 +6,7 @@ from functools import partial
 from models.discriminator import Discriminator
 from models.generator import Generator
 from models.normalization import BatchNorm
-from training.adversarial import Penalties, Steps, duel
+from training.adversarial import Aims, Penalties, Steps, duel, no_aims
 from training.game import Game
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
@@ -53,6 +53,7 @@ class DuelRecipe(AugmentedRecipe):
         penalties: Penalties | None = None,
         classify: float = 0.0,  # weight of the class losses (AC-GAN)
         objective: Objective | None = None,  # in place of the one of that name
+        aims: Aims = no_aims,  # what else both want of fakes
     ) -> Game:
         """The two against one another, with the recipe's augmentation and tricks.
 
@@ -75,5 +76,6 @@ class DuelRecipe(AugmentedRecipe):
             replace(penalties or Penalties(), perturbed=self.dragan),
             classify,
             self.augmentation(name),
+            aims,
             matching=self.feature_matching,
         )

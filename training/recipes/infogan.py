@@ -14,16 +14,16 @@ from functools import partial
 import torch
 
 from models.infogan import InfoGANDiscriminator, InfoGANGenerator
-from training.adversarial import Steps, duel
+from training.adversarial import Steps
 from training.game import Game
-from training.objectives import OBJECTIVES
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.duel import DuelRecipe
+from training.recipes.recipe import DataFormat
 from training.schedules import constant
 from training.terms.information import CodeInformation
 
 
 @dataclass(frozen=True)
-class InfoGANRecipe(Recipe):
+class InfoGANRecipe(DuelRecipe):
     """InfoGAN: codes that can be read off the picture."""
 
     widths: tuple[int, ...] = (128, 64)  # channels of the features, up to half the resolution
@@ -47,7 +47,7 @@ class InfoGANRecipe(Recipe):
             for network, lr in ((discriminator, self.lr_d), (generator, self.lr_g))
         )
         aims = CodeInformation(generator.codes, self.weight_categorical, self.weight_continuous)
-        return duel(discriminator, generator, steps_d, steps_g, OBJECTIVES["non-saturating"], aims=aims)
+        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating", aims=aims)
 
 
 def infogan() -> InfoGANRecipe:
