@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import torch
+from ranks import on_ranks
 from torch import Tensor
-from two_ranks import on_two_ranks
 
 from training.began import Equilibrium, errors
 
@@ -24,6 +24,6 @@ def test_they_are_of_all_ranks(tmp_path: Path) -> None:
     one = _moves(slice(0, 8))
     assert 0 < one["k"] < 1
     assert not torch.isclose(one["k"], _moves(slice(0, 4))["k"])
-    for found in on_two_ranks(_moves, tmp_path):
+    for found in on_ranks(_moves, tmp_path):
         for name, value in one.items():
             torch.testing.assert_close(found[name], value)

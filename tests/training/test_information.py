@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from ranks import on_ranks
 from torch import Tensor, nn
 from torch.nn import functional as F
-from two_ranks import on_two_ranks
 
 from models.discriminator import Verdict
 from models.infogan import Codes
@@ -196,7 +196,7 @@ def _shared(part: slice) -> dict[str, Tensor]:
 
 
 def test_two_ranks_find_what_one_does(tmp_path: Path) -> None:
-    one, ranks = _shared(slice(0, 8)), on_two_ranks(_shared, tmp_path)
+    one, ranks = _shared(slice(0, 8)), on_ranks(_shared, tmp_path)
     for name in ("clipped", "average", "information"):
         for rank in ranks:
             torch.testing.assert_close(rank[name], one[name])

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from ranks import on_ranks
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from toy import differences, newest_state, shapes, start, state_of, trainer_of
-from two_ranks import on_two_ranks
 
 from data_prep import pyramid as prepared
 from models.checkpoint import load_generator
@@ -255,7 +255,7 @@ def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
     # weights and offsets of four networks, statistics of four norms
     assert len(one) == 6 + 6 + 8 + 10 + 2 * 4 + 1
     assert one["rule"].tolist() == [True, False]
-    for found in on_two_ranks(_gradients, tmp_path):
+    for found in on_ranks(_gradients, tmp_path):
         for name, value in one.items():
             torch.testing.assert_close(
                 found[name], value, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}"

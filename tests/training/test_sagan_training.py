@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from ranks import on_ranks
 from torch import Tensor, nn
 from toy import differences, metrics, newest_state, shapes, start, train
-from two_ranks import on_two_ranks
 
 from models.checkpoint import load_generator
 from models.normalization import SpectralConv2d
@@ -174,7 +174,7 @@ def _both(part: slice) -> dict[str, Tensor]:
 
 def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
     one = _gradients(slice(0, 8))
-    ranks = on_two_ranks(_both, tmp_path)
+    ranks = on_ranks(_both, tmp_path)
     for found in ranks:
         assert len(found) == 2 * len(one)
         for name, value in one.items():

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from ranks import on_ranks
 from test_adversarial import START, _batch, _game, _seen
 from torch import Tensor, nn
-from two_ranks import on_two_ranks
 
 from models.discriminator import Verdict
 from models.layers import Dropout
@@ -260,7 +260,7 @@ def compute_statistics(part: slice) -> dict[str, Tensor]:
 
 def test_statistics_are_those_of_the_global_batch(tmp_path: Path) -> None:
     whole = compute_statistics(slice(0, 8))
-    for rank, found in enumerate(on_two_ranks(compute_statistics, tmp_path)):
+    for rank, found in enumerate(on_ranks(compute_statistics, tmp_path)):
         torch.testing.assert_close(found.pop("loss"), whole["loss"])
         for name, value in found.items():
             torch.testing.assert_close(value, whole[name][rank * 4 : rank * 4 + 4])
