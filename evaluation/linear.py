@@ -52,16 +52,17 @@ def fit(x: Floats, labels: Labels, classes: int, strength: float) -> Linear:
     """Fit features (N, D) with labels (N,) in 0 .. classes - 1."""
     mean, deviation = x.mean(0), x.std(0)
     deviation = np.where(deviation > 1e-6, deviation, 1)
-    start = np.zeros((x.shape[1] + 1) * classes)
+    # The best weights are sums of the vectors of features: coordinates in the span of these do, be they ever so long.
+    basis, coordinates = np.linalg.qr(((x - mean) / deviation).astype(float).T)  # (D, R), (R, N), R <= N
     found = minimize(
         loss,
-        start,
-        args=((x - mean) / deviation, labels, classes, strength),
+        np.zeros((len(coordinates) + 1) * classes),
+        args=(coordinates.T, labels, classes, strength),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": 300},
     ).x.reshape(-1, classes)
-    return Linear(mean, deviation, found[:-1], found[-1], strength)
+    return Linear(mean, deviation, basis @ found[:-1], found[-1], strength)
 
 
 def fit_best(x: Floats, labels: Labels, classes: int) -> Linear:
