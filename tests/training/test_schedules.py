@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from training.game import Clock
+from training.game import Clock, Schedule
 from training.recipes.msg_gan import MSGRecipe
-from training.schedules import constant, cosine
+from training.schedules import beginning, constant, cosine, decaying, halved, rising
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,34 @@ def test_a_recipe_refuses_what_makes_no_sense(field: str, value: float) -> None:
 def test_a_recipe_refuses_a_negative_seed() -> None:
     with pytest.raises(ValueError, match="seed must not be negative, not -1"):
         MSGRecipe(resolution=8, kimg=1, batch=2, seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("r1", -1.0, "r1 must not be negative, not -1.0"),
+        ("r1_end", float("nan"), "r1_end must not be negative, not nan"),
+        ("penalty_every", 0, "penalty_every must be positive, not 0"),
+        ("penalty_stride", 0, "penalty_stride must be positive, not 0"),
+    ],
+)
+def test_a_recipe_of_scheduled_penalties_refuses_what_makes_no_sense(
+    field: str, value: float, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        MSGRecipe(**{"resolution": 8, "kimg": 1, "batch": 2, field: value})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "values"),  # after 0, 500, 1000 and 5000 images
+    [
+        (constant(0.3), [0.3, 0.3, 0.3, 0.3]),
+        (decaying(8.0, 1.0, 500.0, end=1.0), [8.0, 4.0, 2.0, 1.0]),
+        (halved(8.0, 1.0, 1000.0), [8.0, 8.0, 4.0, 1.0]),
+        (rising(0.5, 0.1, 500.0, 0.8), [0.5, 0.6, 0.7, 0.8]),
+        (beginning(1000, 0.2), [0.0, 0.0, 0.2, 0.2]),
+    ],
+)
+def test_schedules_by_hand(schedule: Schedule, values: list[float]) -> None:
+    clocks = [Clock(images, 10_000, 0) for images in (0, 500, 1000, 5000)]
+    assert [schedule(clock) for clock in clocks] == pytest.approx(values)

@@ -9,22 +9,17 @@ the paper's does from one data set to another (2 at 64, 150 at 256).
 """
 
 from dataclasses import dataclass
-from functools import partial
-
-import torch
 
 from models.generator import check_resolution
 from models.modern import ModernDiscriminator, ModernGenerator, default_widths
-from training.adversarial import Penalties, Steps
 from training.game import Clock, Game
 from training.growth import Growth, progressive, steady
-from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
-from training.schedules import cosine
+from training.recipes.scheduled import ScheduledRecipe
 
 
 @dataclass(frozen=True)
-class ModernRecipe(DuelRecipe):
+class ModernRecipe(ScheduledRecipe):
     """A residual GAN without normalisation, of full size from the start or grown."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for 512, halved from 32x32 on down to 16
@@ -32,12 +27,6 @@ class ModernRecipe(DuelRecipe):
     latent_size: int = 64  # length of the latent vector, a label's entries not included
     attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
     conditional: bool = True  # learn the labels of data that have them
-    lr: float = 0.0002  # Adam's step size, both networks
-    lr_end: float = 0.00005  # its value at the end, reached along a cosine
-    r1: float = 150.0  # gamma of R1 + R2 at the full size; 0 for none
-    r1_end: float = 15.0  # its value at the end, reached along a cosine
-    penalty_every: int = 1  # rounds between two computations of R1 + R2
-    penalty_stride: int = 1  # of so many samples R1 + R2 look at one; 2 for half of each batch
     grow_from: int = 0  # side that training begins at, pixels; 0 for the full one
     hold: float = 0.0  # how long a size is held before the next fades in, thousands of images
     fade: float = 0.0  # how long the next takes to fade in, thousands of images
@@ -52,7 +41,7 @@ class ModernRecipe(DuelRecipe):
             raise ValueError(f"hold must be positive where pictures grow, not {self.hold}")
         if not self.grow_from and (self.hold or self.fade):
             raise ValueError("hold and fade need grow_from, the side to begin at")
-        self.check_not_negative("fade", "r1", "r1_end")
+        self.check_not_negative("fade")
 
     def _sides(self) -> list[int]:
         """Sides of the pictures, from 4 up."""
@@ -69,7 +58,7 @@ class ModernRecipe(DuelRecipe):
     def gamma(self, clock: Clock) -> float:
         """Weight of R1 + R2: falls along a cosine, and is that of the current size."""
         share = self.growth().at(clock.images).resolution / self.resolution
-        return cosine(self.r1, self.r1_end)(clock) * share**3
+        return super().gamma(clock) * share**3
 
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
@@ -82,13 +71,8 @@ class ModernRecipe(DuelRecipe):
         )
         generator.grow(start.resolution, start.blend)
         discriminator = ModernDiscriminator(*size, data.channels, self.attention, len(names), *where)
-        adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
-        rate = cosine(self.lr, self.lr_end)
-        penalties = Penalties(
-            self.gamma, self.gamma, self.penalty_every, gradient=0.0, drift=0.0, stride=self.penalty_stride
-        )
-        steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
-        return self.duel(discriminator, generator, steps_d, steps_g, "rp-gan", penalties)
+        steps_d, steps_g = self.steps(discriminator), self.steps(generator)
+        return self.duel(discriminator, generator, steps_d, steps_g, "rp-gan", self.penalties())
 
 
 def modern() -> ModernRecipe:
@@ -103,6 +87,10 @@ def modern() -> ModernRecipe:
         augment=("translation", "color", "cutout"),
         augment_p=0.0,
         augment_p_end=0.3,
+        lr=0.0002,
+        lr_end=0.00005,
+        r1=150.0,
+        r1_end=15.0,
     )
 
 

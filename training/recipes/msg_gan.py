@@ -6,22 +6,17 @@ wgan --gradient-penalty 10 --combine cat_lin` is the paper's MSG-ProGAN form.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
-
-import torch
 
 from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator
 from models.progan import paper_widths
-from training.adversarial import Penalties, Steps
 from training.game import Game
-from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
-from training.schedules import cosine
+from training.recipes.scheduled import ScheduledRecipe
 
 
 @dataclass(frozen=True)
-class MSGRecipe(DuelRecipe):
+class MSGRecipe(ScheduledRecipe):
     """MSG-GAN: all scales at once, no growing."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
@@ -31,12 +26,6 @@ class MSGRecipe(DuelRecipe):
     objective: Literal["ra-hinge", "ra-gan", "ra-least-squares", "rp-gan", "wgan", "non-saturating"] = (
         "ra-hinge"
     )
-    lr: float = 0.003  # Adam's step size, both networks
-    lr_end: float = 0.003  # its value at the end, reached along a cosine
-    r1: float = 0.0  # gamma of R1 + R2; 0 for none
-    r1_end: float = 0.0  # its value at the end, reached along a cosine
-    penalty_every: int = 1  # rounds between two computations of R1 + R2
-    penalty_stride: int = 1  # of so many samples R1 + R2 look at one; 2 for half of each batch
     gradient_penalty: float = 0.0  # lambda of WGAN-GP, over all scales; 0 for none
     drift: float = 0.0  # weight of the squared logits of reals
 
@@ -46,13 +35,8 @@ class MSGRecipe(DuelRecipe):
         shape = (self.attention, data.frame)
         generator = MSGGenerator(*size, self.latent_size, data.channels, *shape)
         discriminator = MSGDiscriminator(*size, data.channels, self.combine, *shape)
-        adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
-        rate = cosine(self.lr, self.lr_end)
-        gamma = cosine(self.r1, self.r1_end)
-        penalties = Penalties(
-            gamma, gamma, self.penalty_every, self.gradient_penalty, self.drift, self.penalty_stride
-        )
-        steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
+        steps_d, steps_g = self.steps(discriminator), self.steps(generator)
+        penalties = self.penalties(self.gradient_penalty, self.drift)
         return self.duel(discriminator, generator, steps_d, steps_g, self.objective, penalties)
 
 
