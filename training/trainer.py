@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training import collective, state
 from training.diversity import relative_diversity
-from training.draws import Draws, derive_seed
+from training.draws import Draws
 from training.ema import MovingAverage
 from training.feed import Feed, Stretch
 from training.game import Batch, Clock, Game, Player
@@ -121,8 +121,6 @@ class Trainer:
     def round(self) -> None:
         """One round: in every turn a fresh batch, on which each player whose turn it is moves."""
         self.before = self.clock.images
-        seed = self.rollbacks.seed(self.recipe.seed)
-        torch.manual_seed(derive_seed(seed, self.before, self.accelerator.process_index))
         moves = {player.name: player.moves_in(self.clock) for player in self.game.players}
         for left in range(max(moves.values()), 0, -1):  # turns, the present one included
             batch = self.batch()
