@@ -1,5 +1,6 @@
 """A linear classifier: multinomial logistic regression with a squared penalty on its weights, by L-BFGS."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,26 +51,30 @@ def loss(
 
 def fit(x: Floats, labels: Labels, classes: int, strength: float) -> Linear:
     """Fit features (N, D) with labels (N,) in 0 .. classes - 1."""
+    return next(fits(x, labels, classes, [strength]))
+
+
+def fits(x: Floats, labels: Labels, classes: int, strengths: Sequence[float]) -> Iterator[Linear]:
+    """The same with each of the strengths."""
     mean, deviation = x.mean(0), x.std(0)
     deviation = np.where(deviation > 1e-6, deviation, 1)
     # The best weights are sums of the vectors of features: coordinates in the span of these do, be they ever so long.
     basis, coordinates = np.linalg.qr(((x - mean) / deviation).astype(float).T)  # (D, R), (R, N), R <= N
-    found = minimize(
-        loss,
-        np.zeros((len(coordinates) + 1) * classes),
-        args=(coordinates.T, labels, classes, strength),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 300},
-    ).x.reshape(-1, classes)
-    return Linear(mean, deviation, basis @ found[:-1], found[-1], strength)
+    for strength in strengths:
+        found = minimize(
+            loss,
+            np.zeros((len(coordinates) + 1) * classes),
+            args=(coordinates.T, labels, classes, strength),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 300},
+        ).x.reshape(-1, classes)
+        yield Linear(mean, deviation, basis @ found[:-1], found[-1], strength)
 
 
 def fit_best(x: Floats, labels: Labels, classes: int) -> Linear:
     """Fit with the strength that does best on the last fifth of the features when fitted on the others."""
     cut = len(x) * 4 // 5
-    accuracies = [
-        fit(x[:cut], labels[:cut], classes, strength).accuracy(x[cut:], labels[cut:])
-        for strength in STRENGTHS
-    ]
+    tried = fits(x[:cut], labels[:cut], classes, STRENGTHS)
+    accuracies = [one.accuracy(x[cut:], labels[cut:]) for one in tried]
     return fit(x, labels, classes, STRENGTHS[int(np.argmax(accuracies))])
