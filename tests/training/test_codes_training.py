@@ -280,7 +280,7 @@ def test_the_encoder_tells_labels() -> None:
 
 
 def test_parts_of_the_run_are_in_order() -> None:
-    with pytest.raises(ValueError, match=r"encoder_kimg must be positive and at most joint_kimg, not 3"):
+    with pytest.raises(ValueError, match=r"encoder_kimg must be positive and at most joint_kimg, 2, not 3"):
         StackedGANRecipe(resolution=16, kimg=1, batch=8, encoder_kimg=3, joint_kimg=2)
 
 

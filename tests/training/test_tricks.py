@@ -17,7 +17,7 @@ from models.normalization import SpectralStridedConv2d
 from training.adversarial import Discriminate, Generate
 from training.collective import ranks, use_global_batch
 from training.draws import Draws
-from training.game import Clock
+from training.game import Batch, Clock
 from training.noise import noisy
 from training.play import set_up_game
 from training.recipes.cgan import CGANRecipe
@@ -59,6 +59,14 @@ def _players(recipe: DuelRecipe) -> tuple[Discriminate, Generate]:
     return d, g
 
 
+def _batch_for(recipe: DuelRecipe) -> Batch:
+    """The first batch of a run, with labels if the recipe needs them."""
+    stage, labels = recipe.growth().at(0), torch.arange(8) % 2 if recipe.needs_labels else None
+    batch = _batch()
+    reals = batch.reals[..., : stage.resolution, : stage.resolution]
+    return replace(batch, reals=reals, stage=stage, labels=labels)
+
+
 def _verdict(features: Tensor) -> Verdict:
     return Verdict(torch.zeros(len(features)), features=features)
 
@@ -76,9 +84,7 @@ def test_feature_matching_is_the_squared_distance_of_the_means() -> None:
 @EVERY_RECIPE
 def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
-    labels = torch.arange(8) % 2 if recipe.needs_labels else None
-    batch = replace(_batch(), stage=recipe.growth().at(0), labels=labels)
-    batch = replace(batch, reals=batch.reals[..., : batch.stage.resolution, : batch.stage.resolution])
+    batch = _batch_for(recipe)
     _, g = _players(replace(recipe, feature_matching=3.0))
     for dropout in (module for module in g.discriminator.modules() if isinstance(module, Dropout)):
         dropout.rate = 0.0
@@ -97,9 +103,7 @@ def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRec
 @EVERY_RECIPE
 def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
-    labels = torch.arange(8) % 2 if recipe.needs_labels else None
-    batch = replace(_batch(), stage=recipe.growth().at(0), labels=labels)
-    batch = replace(batch, reals=batch.reals[..., : batch.stage.resolution, : batch.stage.resolution])
+    batch = _batch_for(recipe)
     dragan = 0.0 if isinstance(recipe, InfoGANRecipe) else 10.0  # whose discriminator has batch norm
     d, g = _players(replace(recipe, dragan=dragan, historical=0.1, noise=0.3))
     assert ("penalty/dragan" in d.play(batch, START).scalars) == (dragan > 0)

@@ -68,10 +68,8 @@ class ProGANRecipe(DuelRecipe):
         """Build the game, grown as far as it is at the beginning."""
         names = data.class_names if self.classify > 0 else ()
         classify = self.classify if names else 0.0
-        size, shape = (
-            (self.resolution, self.widths or paper_widths(self.resolution)),
-            (self.attention, data.frame),
-        )
+        size = (self.resolution, self.widths or paper_widths(self.resolution))
+        shape = (self.attention, data.frame)
         generator = ProGANGenerator(*size, self.latent_size + len(names), data.channels, names, *shape)
         discriminator = ProGANDiscriminator(*size, data.channels, len(names), self.group, *shape)
         start = self.growth().at(0)

@@ -41,17 +41,17 @@ class StackedGANRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.encoder_kimg <= self.joint_kimg:
-            raise ValueError(f"encoder_kimg must be positive and at most joint_kimg, not {self.encoder_kimg}")
+        own, most = self.encoder_kimg, self.joint_kimg
+        if not 0 < own <= most:
+            raise ValueError(f"encoder_kimg must be positive and at most joint_kimg, {most}, not {own}")
 
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
-        names, shape = data.class_names, (data.channels, data.frame)
-        side, size, noise = self.resolution, self.feature_size, self.noise_sizes
-        g = StackedGenerator(names, side, self.widths_g, size, noise, *shape)
-        e = Encoder(len(names), side, self.widths_e, size, *shape)
-        d1 = top_discriminator(size, noise[0])
-        d0 = bottom_discriminator(side, self.widths_d, noise[1], *shape)
+        side, size, shape = self.resolution, self.feature_size, (data.channels, data.frame)
+        g = StackedGenerator(data.class_names, side, self.widths_g, size, self.noise_sizes, *shape)
+        e = Encoder(len(data.class_names), side, self.widths_e, size, *shape)
+        d1 = top_discriminator(size, self.noise_sizes[0])
+        d0 = bottom_discriminator(side, self.widths_d, self.noise_sizes[1], *shape)
         start, joint = self.encoder_kimg * 1000, self.joint_kimg * 1000
         top = Top("1", e, g.top, d1, self.entropy)
         bottom = Bottom("0", e, g.bottom, d0, self.entropy, top, joint)
