@@ -78,7 +78,7 @@ demo/trained: | demo/data/manifest.json
 	@echo; echo "# 3. Train a small MSG-GAN at 32x32 for a minute or two (Ctrl-C saves; make demo goes on)"
 	@[ -f demo/run/run.json ] || rm -rf demo/run
 	$(PY) train.py --recipe msg-gan-cpu --data demo/data --out demo/run --kimg $(KIMG) \
-	    --resolution 32 --widths 64 64 64 32 --batch 8 --r1 0.5 --r1-end 0.1 --ema-half-life 0.5 \
+	    --resolution 32 --widths 64 64 64 32 --batch 8 --r1 0.5 0.1 --ema-half-life 0.5 \
 	    --log-every 0.5 --snapshot-every 0.5 --checkpoint-every 1$(if $(wildcard demo/run/run.json), --resume)
 	@touch $@
 

@@ -68,8 +68,7 @@ class HandWritten:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             move = player.play(batch, self.clock)
         move.loss.backward()  # type: ignore[no-untyped-call]
-        for group in player.optimizer.param_groups:
-            group["lr"] = player.learning_rate(self.clock)
+        player.pace(self.clock)
         player.step(move.scalars)
         player.stepped(move.scalars, batch.stage)
         return {name: value.detach() for name, value in move.scalars.items()}

@@ -118,7 +118,7 @@ def eager(recipe: Recipe, asked: argparse.Namespace) -> None:
             "eager knows MSG-GAN with --objective rp-gan and --combine lin_cat: try --recipe msg-gan-cpu"
         )
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    recipe = replace(recipe, kimg=NEVER, lr_end=recipe.lr, r1_end=recipe.r1)
+    recipe = replace(recipe, kimg=NEVER, lr=recipe.lr[:1], r1=recipe.r1[:1])
     plain = replace(recipe, precision="fp32", channels_last=False, penalty_every=1)
     check_losses(plain)
     channels_last = replace(plain, channels_last=recipe.channels_last)
@@ -162,7 +162,7 @@ def with_plain_networks(recipe: MSGRecipe, game: Game) -> PlainTraining:
     discriminate, generate = (player.network for player in game.players)
     take_weights(generator.to(device()), generate)
     take_weights(judge.to(device()), discriminate)
-    return PlainTraining(generator, judge, list(judge.parameters()), recipe.lr, recipe.r1)
+    return PlainTraining(generator, judge, list(judge.parameters()), recipe.lr[0], recipe.r1[0])
 
 
 def with_its_networks(recipe: MSGRecipe, game: Game) -> PlainTraining:
@@ -193,7 +193,7 @@ def plain_rounds(
 
 def check_losses(recipe: MSGRecipe) -> None:
     """See that the plain step and the recipe's compute the same losses, twice; the second pair after a step of each."""
-    recipe = replace(recipe, lr=1e-4, lr_end=1e-4)
+    recipe = replace(recipe, lr=(1e-4,))
     loop, plain = HandWritten(recipe, device()), plain_rounds(recipe, with_plain_networks)
     for _ in range(2):
         scalars = loop.round()

@@ -41,7 +41,7 @@ SYSTEMS = {
     "sagan": ("labelled", "--widths 8 8 8 --noise-size 4 --attention 4 8"),
     "selu-dcgan": (
         "wide",
-        "--widths 4 4 --latent-size 4 --dragan 1 --historical 0.1 --feature-matching 0.1 --noise 0.1",
+        "--widths 4 4 --latent-size 4 --dragan 1 --historical 0.1 --feature-matching 0.1 --noise 0.1 0",
     ),
     # the encoder in two rounds, each level by itself in the third, all together in the fourth
     "stacked-gan": (

@@ -217,6 +217,7 @@ class Steps(NamedTuple):
     learning_rate: Schedule
     moves: int = 1  # per ordinary round, each on a batch of its own
     extra: Count = none  # moves beyond these in special rounds
+    momentum: Schedule | None = None  # the optimiser's, where that changes
 
 
 def duel(
@@ -246,6 +247,7 @@ def duel(
         aims,
         moves=steps_d.moves,
         extra=steps_d.extra,
+        momentum=steps_d.momentum,
     )
     g = Generate(
         "g",
@@ -260,5 +262,6 @@ def duel(
         matching=matching,
         moves=steps_g.moves,
         extra=steps_g.extra,
+        momentum=steps_g.momentum,
     )
     return Game((d, g), generator)

@@ -78,6 +78,7 @@ class Player(ABC):
     learning_rate: Schedule  # the optimiser's step size
     moves: int = field(default=1, kw_only=True)  # per ordinary round, each on a batch of its own
     extra: Count = field(default=none, kw_only=True)  # moves beyond these in special rounds (WGAN's critic)
+    momentum: Schedule | None = field(default=None, kw_only=True)  # the optimiser's, where that changes
 
     def moves_in(self, clock: Clock) -> int:
         """Moves in the clock's round."""
@@ -91,6 +92,13 @@ class Player(ABC):
     @abstractmethod
     def play(self, batch: Batch, clock: Clock, /) -> Move:
         """Compute the loss of one move. Only the player's own network needs gradients."""
+
+    def pace(self, clock: Clock, share: float = 1.0) -> None:
+        """Set the optimiser's step size, of which a share is taken, and its momentum."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(clock) * share
+            if self.momentum is not None:
+                group["momentum"] = self.momentum(clock)
 
     def step(self, scalars: Mapping[str, Tensor], /) -> None:  # noqa: ARG002
         """Let the optimiser step. A player may sit a move out, by the move's scalars on this rank."""

@@ -25,16 +25,12 @@ Line = Mapping[str, float]  # what was logged at one time, `images` among it
 class GuardSettings:
     """What counts as trouble, and what is done about it."""
 
-    policy: Policy = (
-        "warn"  # on exploding gradients and a discriminator that has won; on a loss not finite at least stop
-    )
+    policy: Policy = "warn"  # on exploding gradients and a victory; on a loss not finite at least stop
     collapse: Policy = "warn"  # on samples that are too much alike
     gradient: float = 1000.0  # norm of a player's gradient, in its median until then, that is an explosion
-    won: float = 0.01  # loss of a discriminator that has won, where losses are not negative
+    won: float = 0.01  # discriminator's loss that is a victory, where losses are not negative
     diversity: float = 0.1  # distance between samples, in that between reals, that is a collapse
-    patience: int = (
-        5  # reports in a row that a victory takes; snapshots that a collapse takes in a run never diverse
-    )
+    patience: int = 5  # reports in a row that make a victory, or snapshots a collapse that was never diverse
     rollbacks: int = 3  # at most; then the run stops
     slower: float = 0.5  # factor of all learning rates at each rollback
 

@@ -9,7 +9,7 @@ Deviations:
 - The margin rule looks at the errors of the pass that the discriminator learns from; the code makes a pass for each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,14 +19,22 @@ from torch.nn import functional as F
 
 from models.discriminator import Discriminator, Verdict
 from models.frame import resolution_of
-from models.lapgan import Level, one_hot
+from models.lapgan import Level, level_sides, one_hot
 from models.pyramid import Pyramid
+from training.adversarial import Steps
 from training.collective import mean_over_ranks
 from training.draws import Draws
 from training.dropout import toss
-from training.game import Batch, Clock, Move, Player, Schedule
+from training.game import Batch, Clock, Move, Player
 
 GUESSING = 0.7  # binary cross-entropy of one who guesses, ln 2, as the authors' code rounds it
+
+
+def check_levels(levels: Sequence[int], resolution: int, base: int) -> None:
+    """Raise ValueError unless these are sides of different levels of that pyramid."""
+    sides = level_sides(resolution, base)
+    if len(set(levels)) < len(levels) or not set(levels) <= set(sides):
+        raise ValueError(f"levels must be different ones of {', '.join(map(str, sides))}, not {levels}")
 
 
 def reduced(images: Tensor, side: int, pyramid: Pyramid) -> Tensor:
@@ -75,16 +83,8 @@ class MarginRule(Rule):
 class LevelPlayer(Player):
     """What the two sides of a level share."""
 
-    momentum: Schedule | None  # of SGD; None for an optimiser that has none to be set
     pyramid: Pyramid  # the levels' filters
     rule: Rule  # who moves
-
-    def prepare(self, batch: Batch, clock: Clock, *networks: nn.Module) -> None:
-        """Set the momentum, and let dropout draw what belongs to this move."""
-        if self.momentum is not None:
-            for group in self.optimizer.param_groups:
-                group["momentum"] = self.momentum(clock)
-        toss(batch.draws, self.name, *networks)
 
     def paint(self, level: Level, images: Tensor, batch: Batch) -> Tensor:
         """The level's fakes over the coarse images of its reals (N, C, H, W): the same shape."""
@@ -100,9 +100,9 @@ class DiscriminateLevel(LevelPlayer):
     network: Discriminator
     level: Level  # its generator
 
-    def play(self, batch: Batch, clock: Clock) -> Move:
+    def play(self, batch: Batch, clock: Clock) -> Move:  # noqa: ARG002 - it plays alike at all times
         """Binary cross-entropy, the mean over reals and fakes together."""
-        self.prepare(batch, clock, self.network, self.level)
+        toss(batch.draws, self.name, self.network, self.level)
         images = reduced(batch.reals, self.level.side, self.pyramid)
         with torch.no_grad():
             fakes = self.paint(self.level, images, batch)
@@ -131,9 +131,9 @@ class GenerateLevel(LevelPlayer):
     network: Level
     discriminator: Discriminator
 
-    def play(self, batch: Batch, clock: Clock) -> Move:
+    def play(self, batch: Batch, clock: Clock) -> Move:  # noqa: ARG002 - it plays alike at all times
         """Minus the log of the probability that the fakes are real (the non-saturating loss)."""
-        self.prepare(batch, clock, self.network, self.discriminator)
+        toss(batch.draws, self.name, self.network, self.discriminator)
         fakes = self.paint(self.network, reduced(batch.reals, self.network.side, self.pyramid), batch)
         verdict: Verdict = self.discriminator([fakes], batch.labels)
         loss = F.softplus(-verdict.score.float()).mean()
@@ -143,3 +143,22 @@ class GenerateLevel(LevelPlayer):
         """Step if the rule says so, by the errors of the discriminator's move before."""
         if self.rule.generator_moves:
             super().step(scalars)
+
+
+def level_players(
+    level: Level,
+    discriminator: Discriminator,
+    steps: Callable[[nn.Module], Steps],  # how a network is moved
+    pyramid: Pyramid,  # the levels' filters
+    margin: float,  # of `MarginRule`; 0 for no such rule
+) -> tuple[DiscriminateLevel, GenerateLevel]:
+    """The two sides of a level; the discriminator moves first."""
+    rule = MarginRule(margin) if margin > 0 else Rule()
+    of_d, of_g = steps(discriminator), steps(level)
+    d = DiscriminateLevel(
+        f"d{level.side}", discriminator, *of_d[:2], pyramid, rule, level, momentum=of_d.momentum
+    )
+    g = GenerateLevel(
+        f"g{level.side}", level, *of_g[:2], pyramid, rule, discriminator, momentum=of_g.momentum
+    )
+    return d, g

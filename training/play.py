@@ -60,10 +60,12 @@ class Table:
                 scalars[name] = scalars.get(name, 0) + value.detach().float() * share
         return scalars
 
-    def step(self, player: Player, learning_rate: float, scalars: Mapping[str, Tensor]) -> Tensor:
-        """Average the player's gradients over ranks and let it step, by its move's scalars. Returns their norm."""
-        for group in player.optimizer.param_groups:
-            group["lr"] = learning_rate
+    def step(self, player: Player, clock: Clock, scalars: Mapping[str, Tensor], share: float = 1.0) -> Tensor:
+        """Average the player's gradients over ranks and let it step, by its move's scalars. Returns their norm.
+
+        Of the player's step size a share is taken.
+        """
+        player.pace(clock, share)
         collective.average_gradients(player.network.parameters())
         norm = torch.nn.utils.get_total_norm(
             [parameter.grad for parameter in player.network.parameters() if parameter.grad is not None]

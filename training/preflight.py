@@ -168,7 +168,7 @@ class _Trials:
         for player in self.table.game.players:
             for _ in range(player.moves):
                 scalars = self.table.gradients(player, batch, clock, piece)
-                self.table.step(player, learning_rate=0.0, scalars=scalars)
+                self.table.step(player, clock, scalars, share=0.0)
         self.average.update(self.table.game.generator, max(clock.images, 1), count)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)

@@ -4,6 +4,8 @@ import math
 
 from training.game import Schedule
 
+Ramp = tuple[float] | tuple[float, float]  # one value throughout, or the first and the last
+
 
 def constant(value: float) -> Schedule:
     """The same throughout."""
@@ -13,6 +15,11 @@ def constant(value: float) -> Schedule:
 def cosine(start: float, end: float) -> Schedule:
     """From start to end along half a cosine over the run."""
     return lambda clock: end + (start - end) * 0.5 * (1 + math.cos(math.pi * clock.fraction))
+
+
+def ramp(values: Ramp) -> Schedule:
+    """From the first value to the last along half a cosine over the run."""
+    return cosine(values[0], values[-1])
 
 
 def decaying(start: float, rate: float, every: float, end: float = 0.0) -> Schedule:

@@ -168,15 +168,11 @@ class Trainer:
     def step(self, player: Player, batch: Batch) -> None:
         """One move."""
         scalars = self.gradients(player, batch)
-        scalars[f"gradient/{player.name}"] = self.table.step(player, self.learning_rate(player), scalars)
+        scalars[f"gradient/{player.name}"] = self.table.step(player, self.clock, scalars, self.rollbacks.pace)
         player.stepped(scalars, batch.stage)
         for name, value in scalars.items():
             total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))
             self.sums[name] = (total + value, count + 1)
-
-    def learning_rate(self, player: Player) -> float:
-        """The player's step size now."""
-        return player.learning_rate(self.clock) * self.rollbacks.pace
 
     def gradients(self, player: Player, batch: Batch) -> dict[str, Tensor]:
         """A move's gradients. Where memory runs out, this rank's part is cut finer from here to the phase's end."""
@@ -202,7 +198,7 @@ class Trainer:
         values = dict(zip(self.sums, collective.mean_over_ranks(means).tolist(), strict=True))
         self.sums = {}
         for player in self.game.players:
-            values[f"lr/{player.name}"] = self.learning_rate(player)
+            values[f"lr/{player.name}"] = player.learning_rate(self.clock) * self.rollbacks.pace
         stage = self.growth.at(self.before)
         values |= {"resolution": stage.resolution, "blend": stage.blend, "batch": stage.batch}
         values["memory_gb"] = memory_of(self.device).peak() / 1e9

@@ -60,7 +60,7 @@ def play(
             for player in game.players:
                 if left <= moves[player.name]:
                     scalars = table.gradients(player, turn, clock, batch)
-                    table.step(player, player.learning_rate(clock), scalars)
+                    table.step(player, clock, scalars)
                     player.stepped(scalars, stage)
                     said |= scalars
             clock = replace(clock, images=clock.images + batch)

@@ -21,11 +21,8 @@ RECIPE = MSGRecipe(
     batch=4,
     widths=(8, 8, 6),
     latent_size=8,
-    objective="rp-gan",
-    r1=2.0,
-    lr=0.002,
-    lr_end=0.002,
-    r1_end=2.0,
+    r1=(2.0,),
+    lr=(0.002,),
 )
 
 

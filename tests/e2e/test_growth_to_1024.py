@@ -160,7 +160,10 @@ NARROW = {"resolution": 1024, "batch": BATCH, "widths": WIDTHS, "latent_size": 8
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize(
     "recipe",
-    [ProGANRecipe(kimg=1, **NARROW), MSGRecipe(kimg=1, objective="rp-gan", r1=1.0, **NARROW)],
+    [
+        ProGANRecipe(kimg=1, hold=1, objective="wgan", gradient_penalty=10.0, **NARROW),
+        MSGRecipe(kimg=1, r1=(1.0,), **NARROW),
+    ],
     ids=["progan", "msg-gan"],
 )
 def test_a_step_at_1024_of_other_channels(recipe: Recipe, channels: int) -> None:

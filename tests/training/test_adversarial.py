@@ -76,7 +76,7 @@ def _extra(move: Move) -> float:
 
 
 def test_r1_and_r2_with_their_weight() -> None:
-    _, d, _ = _game(r1=3.0, r1_end=3.0, objective="rp-gan")
+    _, d, _ = _game(r1=(3.0,), objective="rp-gan")
     reals, fakes = (leaves(images) for images in _seen(d, _batch()))
     r1 = zero_centered(d.network(reals).score, reals).item()
     r2 = zero_centered(d.network(fakes).score, fakes).item()
@@ -88,15 +88,15 @@ def test_r1_and_r2_with_their_weight() -> None:
 
 
 def test_lazy_penalties_come_rarer_and_heavier() -> None:
-    _, d, _ = _game(r1=3.0, r1_end=3.0, penalty_every=4)
+    _, d, _ = _game(r1=(3.0,), penalty_every=4)
     extras = [_extra(d.play(_batch(), Clock(0, 1000, round))) for round in range(9)]
     assert [extra != 0 for extra in extras] == [True, False, False, False] * 2 + [True]
-    _, every_time, _ = _game(r1=3.0, r1_end=3.0)
+    _, every_time, _ = _game(r1=(3.0,))
     assert extras[4] == pytest.approx(4 * _extra(every_time.play(_batch(), START)), rel=1e-5)
 
 
 def test_gamma_follows_its_schedule() -> None:
-    _, d, _ = _game(r1=4.0, r1_end=0.0)
+    _, d, _ = _game(r1=(4.0, 0.0))
     start, half = (_extra(d.play(_batch(), Clock(at, 1000, 0))) for at in (0, 500))
     assert half == pytest.approx(start / 2, rel=1e-5)
     assert _extra(d.play(_batch(), Clock(1000, 1000, 0))) == 0
@@ -118,7 +118,7 @@ def test_wgan_gp_and_drift() -> None:
 @pytest.mark.parametrize("stride", [2, 4])
 def test_penalties_of_one_in_so_many_samples(stride: int) -> None:
     """The samples looked at are judged by themselves, and so are the others."""
-    _, d, _ = _game(r1=3.0, r1_end=3.0, penalty_stride=stride, objective="rp-gan")
+    _, d, _ = _game(r1=(3.0,), penalty_stride=stride, objective="rp-gan")
     reals, fakes = _seen(d, _batch())
     expected, scores = [], []
     for images in (reals, fakes):
@@ -137,8 +137,8 @@ def test_penalties_of_one_in_so_many_samples(stride: int) -> None:
 
 
 def test_a_batch_that_cannot_be_dealt_is_looked_at_whole() -> None:
-    _, whole, _ = _game(r1=3.0, r1_end=3.0)
-    _, dealt, _ = _game(r1=3.0, r1_end=3.0, penalty_stride=3)
+    _, whole, _ = _game(r1=(3.0,))
+    _, dealt, _ = _game(r1=(3.0,), penalty_stride=3)
     assert torch.equal(dealt.play(_batch(), START).loss, whole.play(_batch(), START).loss)
 
 
@@ -190,7 +190,7 @@ def test_both_sides_see_the_same_augmented_pictures(objective: str) -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_gradients_are_by_the_pictures_before_they_are_augmented(stride: int) -> None:
     """Cutout and contrast change how steep D is by the picture: penalties see it."""
-    _, d, _ = _game(r1=3.0, r1_end=3.0, augment=AUGMENTED)
+    _, d, _ = _game(r1=(3.0,), augment=AUGMENTED)
     d.network = Linear()
     d.penalties = replace(d.penalties, stride=stride)
     move = d.play(_batch(), START)
@@ -219,14 +219,14 @@ def test_wgan_gp_is_by_the_pictures_before_they_are_augmented() -> None:
 
 
 def test_without_penalties_none_is_computed() -> None:
-    _, d, _ = _game(r1=0.0, r1_end=0.0, gradient_penalty=0.0)
+    _, d, _ = _game(r1=(0.0,), gradient_penalty=0.0)
     assert set(d.play(_batch(), START).scalars) == {"loss/d", "score/real", "score/fake"}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_step_of_each_side_alone_lowers_its_own_loss(objective: str) -> None:
     for side in (0, 1):
-        game, *_ = _game(objective=objective, lr=0.001)
+        game, *_ = _game(objective=objective, lr=(0.001,))
         player = game.players[side]
         before = player.play(_batch(), START).loss
         player.optimizer.zero_grad()
@@ -236,6 +236,6 @@ def test_a_step_of_each_side_alone_lowers_its_own_loss(objective: str) -> None:
 
 
 def test_the_discriminators_move_leaves_the_generator_without_gradient() -> None:
-    game, d, _ = _game(gradient_penalty=1.0, r1=1.0, r1_end=1.0)
+    game, d, _ = _game(gradient_penalty=1.0, r1=(1.0,))
     d.play(_batch(), START).loss.backward()
     assert all(parameter.grad is None for parameter in game.generator.parameters())

@@ -233,7 +233,7 @@ def test_the_order_in_which_operations_are_named_does_not_matter() -> None:
 
 
 def test_the_schedule_is_followed() -> None:
-    augment = replace(RECIPE, augment=("cutout",), augment_p=0.0, augment_p_end=1.0).augmentation("rp-gan")
+    augment = replace(RECIPE, augment=("cutout",), augment_p=(0.0, 1.0)).augmentation("rp-gan")
     assert [augment.probability(Clock(at, 1000, 0)) for at in (0, 500, 1000)] == pytest.approx([0, 0.5, 1])
     (x,) = _pictures(400, 8)
     for at, share in ((0, 0), (500, 0.5), (1000, 1)):
@@ -284,7 +284,7 @@ def test_ada_reads_the_sign_of_the_reals() -> None:
 def test_ada_is_refused_where_signs_mean_nothing(objective: str) -> None:
     recipe = replace(RECIPE, objective=objective, augment=("flip",), ada_target=0.6)  # type: ignore[arg-type]
     with pytest.raises(
-        ValueError, match=rf"objective {objective}: .* set a ramp, by augment_p .*non-saturating"
+        ValueError, match=rf"objective {objective}: .* set a ramp, by two values of augment_p.*non-saturating"
     ):
         recipe.build(DataFormat(3))
 
@@ -292,8 +292,8 @@ def test_ada_is_refused_where_signs_mean_nothing(objective: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("augment_p", -0.1, "augment_p must be from 0 to 1, not -0.1"),
-        ("augment_p_end", 1.1, "augment_p_end must be from 0 to 1, not 1.1"),
+        ("augment_p", (-0.1,), r"augment_p must be from 0 to 1, not \(-0.1,\)"),
+        ("augment_p", (0.0, 1.1), r"augment_p must be from 0 to 1, not \(0.0, 1.1\)"),
         ("ada_target", 1.0, "ada_target must be at least 0 and less than 1, not 1.0"),
         ("ada_kimg", 0.0, "ada_kimg must be positive, not 0.0"),
         ("ada_target", 0.6, "ada_target needs operations to apply"),
@@ -305,7 +305,7 @@ def test_a_bad_setting_is_named(field: str, value: float, message: str) -> None:
 
 
 WITH_ADA = replace(
-    RECIPE, objective="non-saturating", augment=NAMES, ada_target=0.6, ada_kimg=0.16, r1=0.1, r1_end=0.1
+    RECIPE, objective="non-saturating", augment=NAMES, ada_target=0.6, ada_kimg=0.16, r1=(0.1,)
 )
 
 
@@ -353,7 +353,7 @@ def test_ada_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_run_with_ada(tmp_path: Path) -> None:
     """The loop lets p be learned, and logs it."""
     data = write_dataset(tmp_path / "data", shapes(20, 8))
-    recipe = replace(WITH_ADA, ada_target=0.01, lr=0.01, lr_end=0.01, r1=0.0, r1_end=0.0, kimg=0.24)
+    recipe = replace(WITH_ADA, ada_target=0.01, lr=(0.01,), r1=(0.0,), kimg=0.24)
     record = run.begin(tmp_path / "run", "msg-gan", recipe, data)
     assert run.set_up(tmp_path / "run", record, data).run()
     lines = metrics(tmp_path / "run")

@@ -105,6 +105,13 @@ def test_the_first_gans_step_size_falls_with_its_steps() -> None:
     assert rate(Clock(10**9, 10**9, 0)) == 1e-6
 
 
+def test_the_first_gans_momentum_grows_for_250_epochs() -> None:
+    for player in gan().build(DataFormat(1)).players:
+        for epochs, momentum in ((0, 0.5), (125, 0.6), (250, 0.7), (500, 0.7)):
+            player.pace(Clock(epochs * 50_000, 10**9, 0))
+            assert player.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
+
+
 @pytest.mark.parametrize(
     ("recipe", "objective"),
     [(dcgan(), "non-saturating"), (lsgan(), "least-squares"), (wgan(), "wgan"), (f_gan(), "f-hellinger")],

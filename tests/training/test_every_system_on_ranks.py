@@ -35,7 +35,7 @@ def _gradients(part: slice) -> dict[str, Tensor]:
         labels = (torch.arange(8) % 2)[part] if labelled else None
         batch = Batch(reals, labels, Draws(0, CLOCK.images, 8, part, cpu), stage)
         for player in table.game.players:
-            table.step(player, 0.0, table.gradients(player, batch, CLOCK, largest=8))
+            table.step(player, CLOCK, table.gradients(player, batch, CLOCK, largest=8), share=0.0)
             for parameter, value in player.network.named_parameters():
                 if value.grad is not None:
                     found[f"{name} {player.name} {parameter}"] = value.grad.clone(

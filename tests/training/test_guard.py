@@ -133,9 +133,7 @@ class FragileRecipe(MSGRecipe):
 
 
 SETTINGS = {field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)}
-FRAGILE = FragileRecipe(
-    **{**SETTINGS, "lr": 0.0016, "lr_end": 0.0016, "guard": GuardSettings(policy="rollback")}
-)
+FRAGILE = FragileRecipe(**{**SETTINGS, "lr": (0.0016,), "guard": GuardSettings(policy="rollback")})
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +192,7 @@ def test_rollbacks_come_to_an_end(data: Path, tmp_path: Path) -> None:
 
 def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
     """One that learns fast, against a generator that cannot."""
-    recipe = replace(RECIPE, kimg=0.8, lr=0.01, lr_end=0.01, objective="rp-gan", checkpoint_every=100)
+    recipe = replace(RECIPE, kimg=0.8, lr=(0.01,), objective="rp-gan", checkpoint_every=100)
     trainer = trainer_of(
         tmp_path / "run", data, replace(recipe, guard=GuardSettings(policy="stop", won=0.05))
     )

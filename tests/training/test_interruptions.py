@@ -115,7 +115,7 @@ def test_a_run_asked_to_stop_saves_and_says_how_to_go_on(whole: Path, data: Path
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(data: Path) -> None:
     """The step size, zero at first, becomes absurd: the checkpoints from before the loss broke stay."""
     run = data.parent / "broken"
-    absurd = ("--lr", "0", "--lr-end", "1e30", "--precision", "fp32", "--checkpoint-every", "0.008")
+    absurd = ("--lr", "0", "1e30", "--precision", "fp32", "--checkpoint-every", "0.008")
     _, complained = train((*TINY, *QUIET, *absurd, "--data", data, "--out", run), code=1)
     assert "is not finite after" in complained
     assert "Try a lower learning rate" in complained

@@ -206,14 +206,15 @@ def test_momentum_and_step_size_follow_the_epochs() -> None:
     player = _player(game, "d16")
     for epochs, momentum in ((0, 0.5), (100, 0.58), (1000, 0.8)):
         clock = Clock(epochs * 50_000, 10**9, 0)
-        player.play(_batch(), clock)
-        assert player.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
-        assert player.learning_rate(clock) == pytest.approx(0.02 / 1.0004**epochs)
+        player.pace(clock, share=0.5)
+        (group,) = player.optimizer.param_groups
+        assert group["momentum"] == pytest.approx(momentum)
+        assert group["lr"] == pytest.approx(0.01 / 1.0004**epochs)
 
 
 def test_adam_keeps_its_decays() -> None:
     player = _player(_build(optimizer="adam"), "d16")
-    player.play(_batch(), START)
+    player.pace(START)
     assert player.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
     assert player.momentum is None
 
@@ -299,7 +300,7 @@ def test_who_waits_takes_no_step(score: float, margin: float, moving: set[str]) 
     table = Table(game, Accelerator(cpu=True))
     for player in (d, g):
         scalars = table.gradients(player, _batch(), START, 8)
-        assert table.step(player, 0.1, scalars).isfinite()
+        assert table.step(player, START, scalars).isfinite()
     assert {player.name for player in (d, g) if player.optimizer.state} == moving
     assert (recorder.score.item() != pytest.approx(score)) == ("d16" in moving)
 
@@ -318,11 +319,11 @@ def test_the_rule_hears_of_the_whole_batch_in_every_round() -> None:
     table = Table(game, Accelerator(cpu=True))
     for largest in (8, 3):
         scalars = table.gradients(d, _batch(), START, largest)
-        table.step(d, 0.0, scalars)
+        table.step(d, START, scalars, share=0.0)
     assert heard[0] == pytest.approx(heard[1])
     assert scalars["loss/d8"].item() == pytest.approx(sum(heard[1]) / 2)
-    table.step(d, 0.5, table.gradients(d, _batch(), START, 8))
-    table.step(d, 0.5, table.gradients(d, _batch(), START, 8))
+    for _ in range(2):
+        table.step(d, START, table.gradients(d, _batch(), START, 8), share=25.0)
     assert heard[3] != pytest.approx(heard[2])
     assert heard[2] == pytest.approx(heard[0])
 

@@ -25,7 +25,7 @@ from training.recipes.modern import ModernRecipe, modern, modern_cpu
 from training.recipes.recipe import DataFormat
 
 RECIPE = ModernRecipe(
-    resolution=16, kimg=0.4, batch=8, widths=(8, 6, 4), blocks=1, latent_size=8, r1=2.0, r1_end=0.3
+    resolution=16, kimg=0.4, batch=8, widths=(8, 6, 4), blocks=1, latent_size=8, r1=(2.0, 0.3)
 )
 # The same through train.py with labels and attention: 8x8 to 48 images, 16x16 fades in to 112, and is held to 160.
 TINY = (
@@ -78,7 +78,7 @@ def test_the_recipes_phases() -> None:
         ({"hold": 1.0}, "hold and fade need grow_from"),
         ({"grow_from": 8, "fade": 1.0}, "hold must be positive where pictures grow, not 0.0"),
         ({"grow_from": 8, "hold": 1.0, "fade": -1.0}, "fade must not be negative, not -1.0"),
-        ({"r1_end": -1.0}, "r1_end must not be negative, not -1.0"),
+        ({"r1": (2.0, -1.0)}, r"r1 must not be negative, not \(2.0, -1.0\)"),
     ],
 )
 def test_a_bad_field(changes: dict[str, object], message: str) -> None:

@@ -153,7 +153,7 @@ def test_pieces_give_the_gradients_of_the_whole(piece: int) -> None:
 
 
 def test_a_preflight_leaves_no_trace(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(PHASED, r1=1.0, gradient_penalty=1.0)
+    recipe = replace(PHASED, r1=(1.0,), gradient_penalty=1.0)
     assert trainer_of(tmp_path / "with", data, recipe).run()
     with monkeypatch.context() as patch:
         patch.setattr(run, "look_ahead", lambda *_: {})
@@ -280,8 +280,8 @@ def test_a_run_goes_on_when_memory_runs_out(
 
 
 def test_a_resumed_run_keeps_to_the_pieces(data: Path, tmp_path: Path) -> None:
-    assert _weak(trainer_of(tmp_path / "run", data, replace(RECIPE, lr_end=RECIPE.lr))).run()
-    longer = replace(RECIPE, lr_end=RECIPE.lr, kimg=0.08)
+    assert _weak(trainer_of(tmp_path / "run", data, replace(RECIPE, lr=RECIPE.lr[:1]))).run()
+    longer = replace(RECIPE, lr=RECIPE.lr[:1], kimg=0.08)
     assert trainer_of(tmp_path / "run", data, longer).pieces == {0: 4}
     assert trainer_of(tmp_path / "run", data, replace(longer, micro_batch=3)).pieces == {0: 3}
 

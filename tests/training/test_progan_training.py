@@ -28,7 +28,18 @@ from training.recipes.recipe import DataFormat
 from training.views import faded, latents
 
 RECIPE = ProGANRecipe(
-    resolution=16, kimg=0.4, batch=8, batches=(16,), hold=0.064, fade=0.064, widths=(8, 6, 4), latent_size=8
+    resolution=16,
+    kimg=0.4,
+    batch=8,
+    batches=(16,),
+    hold=0.064,
+    fade=0.064,
+    widths=(8, 6, 4),
+    latent_size=8,
+    objective="wgan",
+    gradient_penalty=10.0,
+    drift=0.001,
+    lr=(0.001,),
 )
 # The same through train.py: 4x4 to 64 images, 8x8 fades in to 128, is held to 192, 16x16 fades in to 256.
 TINY = (
@@ -67,13 +78,27 @@ def test_the_papers_schedule() -> None:
     batches = {phase.resolution: phase.batch for phase in phases}
     assert batches == {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 16, 256: 14, 512: 6, 1024: 3}
     assert recipe.kimg * 1000 > phases[-1].start
-    assert (recipe.objective, recipe.gradient_penalty, recipe.drift, recipe.lr) == ("wgan", 10, 0.001, 0.001)
+    assert (recipe.objective, recipe.gradient_penalty, recipe.drift, recipe.lr) == (
+        *("wgan", 10, 0.001),
+        (0.001,),
+    )
 
 
 def test_any_resolution_takes_its_part_of_the_batches() -> None:
     small = replace(progan(), resolution=8).growth()
     assert [phase.batch for phase in small.phases] == [16, 16, 16]
     assert [phase.batch for phase in RECIPE.growth().phases] == [16, 8, 8, 8, 8]
+
+
+def test_without_growth_it_is_of_full_size_from_the_start() -> None:
+    assert replace(RECIPE, grow_from=0, hold=0, fade=0).growth().phases == (Phase(0, inf, 16, 16),)
+
+
+def test_gamma_is_that_of_all_sizes_unless_told_otherwise() -> None:
+    recipe = replace(RECIPE, r1=(8.0,))
+    assert [recipe.gamma(Clock(images, 400, 0)) for images in (0, 100, 390)] == [8.0] * 3
+    falling = replace(recipe, r1_power=1.0)
+    assert [falling.gamma(Clock(images, 400, 0)) for images in (0, 100, 390)] == [2.0, 4.0, 8.0]
 
 
 def test_the_cpu_recipe_ends_with_more_of_64_than_of_all_before() -> None:
@@ -164,7 +189,7 @@ def test_both_sides_move_at_every_stage(channels: int, classes: int) -> None:
 
 def test_the_class_loss_teaches_the_generator_its_labels() -> None:
     """A few steps on the class loss alone: fakes come to be told apart, by labels that are theirs."""
-    _, d, g = _build(DataFormat(3, ("a", "b")), lr=0.01)
+    _, d, g = _build(DataFormat(3, ("a", "b")), lr=(0.01,))
     losses = []
     for _ in range(30):
         for player in (d, g):

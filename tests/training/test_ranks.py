@@ -25,17 +25,17 @@ from tests.prepared import write_dataset
 Arguments = tuple[str | Path, ...]
 FEW = (
     *(*TINY, "--tracker", "none", "--precision", "fp32", "--kimg", "0.032"),
-    *("--lr", "0.001", "--lr-end", "0.001"),
+    *("--lr", "0.001"),
 )
 SYSTEMS = {
-    "ra-hinge": ("--objective", "ra-hinge", "--r1", "0", "--r1-end", "0"),
-    "rp-gan with R1 and R2": ("--objective", "rp-gan", "--r1", "1", "--r1-end", "1", "--penalty-every", "1"),
+    "ra-hinge": ("--objective", "ra-hinge", "--r1", "0"),
+    "rp-gan with R1 and R2": ("--objective", "rp-gan", "--r1", "1", "--penalty-every", "1"),
     "wgan with gradient penalty": (
-        *("--objective", "wgan", "--r1", "0", "--r1-end", "0"),
+        *("--objective", "wgan", "--r1", "0"),
         *("--gradient-penalty", "10", "--drift", "0.001"),
     ),
     "ADA with R1 and R2 on half of the batch": (
-        *("--objective", "non-saturating", "--r1", "1", "--r1-end", "1"),
+        *("--objective", "non-saturating", "--r1", "1"),
         *(
             "--penalty-every",
             "1",

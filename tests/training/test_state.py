@@ -18,7 +18,7 @@ from training.recipes.recipe import DataFormat
 from training.trainer import Trainer
 
 ALL_AT_ONCE = replace(
-    RECIPE, objective="ra-hinge", r1=1.0, r1_end=0.5, gradient_penalty=1.0, drift=0.1, lr_end=0.001
+    RECIPE, objective="ra-hinge", r1=(1.0, 0.5), gradient_penalty=1.0, drift=0.1, lr=(0.003, 0.001)
 )
 
 
@@ -93,7 +93,7 @@ def test_another_seed_gives_other_weights(whole: Path, data: Path, tmp_path: Pat
 
 
 def test_a_run_may_be_made_longer(whole: Path, data: Path, tmp_path: Path) -> None:
-    steady = replace(RECIPE, lr_end=RECIPE.lr)  # no schedule looks at the run's length
+    steady = replace(RECIPE, lr=RECIPE.lr[:1])  # no schedule looks at the run's length
     _train(tmp_path / "long", data, steady)
     _train(tmp_path / "grown", data, replace(steady, kimg=0.032))
     _train(tmp_path / "grown", data, steady)

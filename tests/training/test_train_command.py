@@ -1,6 +1,7 @@
 """What `train.py` answers to arguments that cannot be: a sentence, exit code 2, and nothing created."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from toy import RECIPE, TINY, shapes, start
 from tests.prepared import write_dataset
 from train import main
 from training import launch, run
+from training.recipes import RECIPES
 
 Answer = tuple[int, str]
 
@@ -279,6 +281,15 @@ def test_help_lists_recipes_and_fields(ask: Callable[[Sequence[str | Path]], Ans
         "--objective",
     ):
         assert word in said
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_option_says_what_it_is_for(ask: Callable[[Sequence[str | Path]], Answer], name: str) -> None:
+    _, said = ask(["--recipe", name, "--help"])
+    fields = re.sub(r"[│\s]+", " ", said[said.index("usage: train.py --recipe") :])
+    without_choices = re.sub(r"\{[a-z0-9_,. -]*\}", "", fields)
+    assert "--ema-half-life FLOAT of the" in without_choices
+    assert re.findall(r"--[a-z0-9.-]+ [A-Z {}|\[\].]*\(default", without_choices) == []
 
 
 def test_the_exit_code_is_the_processs(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
     batch = _batch_for(recipe)
     dragan = 0.0 if isinstance(recipe, InfoGANRecipe) else 10.0  # whose discriminator has batch norm
-    d, g = _players(replace(recipe, dragan=dragan, historical=0.1, noise=0.3))
+    d, g = _players(replace(recipe, dragan=dragan, historical=0.1, noise=(0.3,)))
     assert ("penalty/dragan" in d.play(batch, START).scalars) == (dragan > 0)
     for player in (d, g):
         for _ in range(2):
@@ -161,7 +161,7 @@ def test_noise_has_its_deviation_and_coarse_pictures_have_its_mean() -> None:
 
 
 def test_noise_fades_and_is_on_all_that_is_judged() -> None:
-    _, d, g = _game(noise=0.4, noise_end=0.0, objective="rp-gan")
+    _, d, g = _game(noise=(0.4, 0.0), objective="rp-gan")
     reals, fakes = _seen(d, _batch())
     for at, deviation in ((0, 0.4), (500, 0.2)):
         clock = Clock(at, 1000, 0)
@@ -213,7 +213,7 @@ def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
         ({"feature_matching": -1.0}, "feature_matching must not be negative"),
         ({"historical": -1.0}, "historical must not be negative"),
         ({"dragan": -1.0}, "dragan must not be negative"),
-        ({"noise": -0.1}, "noise must not be negative"),
+        ({"noise": (-0.1,)}, "noise must not be negative"),
         ({"dragan": 10.0}, "dragan is of each sample's own gradient"),
         ({"r1": 10.0}, "r1 is of each sample's own gradient"),
         (

@@ -25,6 +25,7 @@ RECIPE = MSGRecipe(
     batch=8,
     widths=(8, 8),
     latent_size=8,
+    objective="ra-hinge",
     ema_half_life=0.05,
     log_every=0.016,
     snapshot_every=100,

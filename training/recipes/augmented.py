@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from training.augment import Adaptive, Augmentation, OperationName, Scheduled
 from training.objectives import OBJECTIVES
 from training.recipes.recipe import Recipe
-from training.schedules import cosine
+from training.schedules import Ramp, ramp
 
 
 @dataclass(frozen=True)
@@ -13,21 +13,16 @@ class AugmentedRecipe(Recipe):
     """A recipe whose discriminator may see its pictures augmented, for small data sets."""
 
     augment: tuple[OperationName, ...] = ()  # what is done to reals and fakes before they are judged
-    augment_p: float = 1.0  # probability of each operation for each sample
-    augment_p_end: float = 1.0  # its value at the end, reached along a cosine
-    noise: float = 0.0  # standard deviation of Gaussian noise on reals and fakes before they are judged
-    noise_end: float = 0.0  # its value at the end, reached along a cosine
-    ada_target: float = (
-        0.0  # mean sign of the reals' logits that ADA keeps, from p = 0; 0 for the schedule above
-    )
+    augment_p: Ramp = (1.0,)  # probability of each operation for each sample; two values: along a cosine
+    noise: Ramp = (0.0,)  # deviation of Gaussian noise on all that is judged; two values: along a cosine
+    ada_target: float = 0.0  # mean sign of reals' logits that ADA keeps, p from 0 on; 0 for the p above
     ada_kimg: float = 500.0  # thousands of real images in which ADA can take p from 0 to 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("augment_p", "augment_p_end"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise ValueError(f"{field} must be from 0 to 1, not {getattr(self, field)}")
-        self.check_not_negative("noise", "noise_end")
+        if not all(0 <= probability <= 1 for probability in self.augment_p):
+            raise ValueError(f"augment_p must be from 0 to 1, not {self.augment_p}")
+        self.check_not_negative("noise")
         if not 0 <= self.ada_target < 1:
             raise ValueError(f"ada_target must be at least 0 and less than 1, not {self.ada_target}")
         self.check_positive("ada_kimg")
@@ -40,15 +35,14 @@ class AugmentedRecipe(Recipe):
         Raises:
             ValueError: ADA is asked for, and the objective does not say what the sign of a logit means.
         """
-        noise = cosine(self.noise, self.noise_end)
+        noise = ramp(self.noise)
         if self.ada_target == 0:
-            ramp = cosine(self.augment_p, self.augment_p_end)
-            return Augmentation(self.augment, Scheduled(ramp), noise)
+            return Augmentation(self.augment, Scheduled(ramp(self.augment_p)), noise)
         if not OBJECTIVES[objective].absolute:
             known = " or ".join(name for name, one in OBJECTIVES.items() if one.absolute)
             raise ValueError(
                 f"ada_target does not go with objective {objective}: ADA reads the sign of the reals' logits, and only "
-                f"differences of logits mean anything under {objective}. Leave ada_target at 0 and set a ramp, by "
-                f"augment_p and augment_p_end; or take objective {known}"
+                f"differences of logits mean anything under {objective}. Leave ada_target at 0 and set a ramp, by two "
+                f"values of augment_p; or take objective {known}"
             )
         return Augmentation(self.augment, Adaptive(self.ada_target, self.ada_kimg * 1000), noise)

@@ -40,7 +40,7 @@ class ConvolutionalRecipe(DuelRecipe):
     norm_d: CriticNorm = "batch"  # of the discriminator's features, or of its weights (spectral)
     minibatch: Minibatch = "none"  # what tells the discriminator of the batch's variety
     init: Literal["normal", "lecun"] = "normal"  # first weights: N(0, 0.02^2) or by the layer's size
-    optimizer: Literal["adam", "rmsprop"] = "adam"
+    optimizer: Literal["adam", "rmsprop"] = "adam"  # of both networks
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's
     lr_g: float = 0.0002  # step size, generator
     lr_d: float = 0.0002  # step size, discriminator

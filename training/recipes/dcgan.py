@@ -20,6 +20,7 @@ from training.recipes.convolutional import NARROW, ConvolutionalRecipe
 class DCGANRecipe(ConvolutionalRecipe):
     """DCGAN's networks under one of the objectives."""
 
+    # what both sides minimise
     objective: Literal[
         "non-saturating",
         "minimax",

@@ -22,7 +22,7 @@ from training.vae import Reconstruct
 class DRAWRecipe(Recipe):
     """DRAW: one player, one size, many steps."""
 
-    steps: int = 64  # T
+    steps: int = 64  # strokes that make a picture, T
     step_size: int = 100  # latent numbers of each step
     hidden: int = 256  # units of each LSTM
     read: int = 2  # filters along each side of the encoder's grid

@@ -17,7 +17,7 @@ from training.recipes.convolutional import NARROW, ConvolutionalRecipe
 class FGANRecipe(ConvolutionalRecipe):
     """DCGAN's networks, descending an f-divergence."""
 
-    divergence: DivergenceName = "hellinger"
+    divergence: DivergenceName = "hellinger"  # of the fakes from the reals
     saturating: bool = False  # the generator descends the bound itself, not the alternative of section 3.2
 
     def losses(self) -> tuple[str, Objective]:

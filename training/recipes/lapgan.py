@@ -16,25 +16,18 @@ Deviations:
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-import torch
-from torch import nn
-
-from models.discriminator import Discriminator
-from models.lapgan import LAPGANGenerator, Level, discriminators, level_sides
+from models.lapgan import LAPGANGenerator, discriminators
 from models.lapgan_networks import Style
 from models.pyramid import PYRAMIDS, PyramidName
-from training.game import Game, Player, Schedule
-from training.lapgan import DiscriminateLevel, GenerateLevel, MarginRule, Rule
-from training.recipes.recipe import CPU, DataFormat, Recipe
-from training.schedules import decaying, rising
-
-EPOCH = 50_000  # images
+from training.game import Game, Player
+from training.lapgan import check_levels, level_players
+from training.recipes.descent import DescentRecipe
+from training.recipes.recipe import CPU, DataFormat
 
 
 @dataclass(frozen=True)
-class LAPGANRecipe(Recipe):
+class LAPGANRecipe(DescentRecipe):
     """LAPGAN: a pair of networks per level of the Laplacian pyramid, each trained on its own."""
 
     base: int = 8  # side of the coarsest image, pixels
@@ -44,22 +37,11 @@ class LAPGANRecipe(Recipe):
     pyramid: PyramidName = "binomial5"  # how images are halved and doubled
     conditional: bool = False  # paint and judge by the data's labels
     levels: tuple[int, ...] = ()  # sides of the levels to train; empty for all
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    lr: float = 0.02  # step size of all networks
-    lr_decay: float = 4e-4  # of the step size per epoch, which it divides by 1 + this
-    momentum: float = 0.5  # of SGD, or the decay of Adam's first moment
-    momentum_rise: float = 0.0008  # of SGD's momentum per epoch
-    momentum_end: float = 0.8  # the largest SGD's momentum becomes
     margin: float = 0.0  # of the fakes' error above the reals', by which a side waits (LSUN: 0.3); 0: none
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        sides = level_sides(self.resolution, self.base)
-        unknown = [side for side in self.levels if side not in sides]
-        if unknown or len(set(self.levels)) < len(self.levels):
-            raise ValueError(
-                f"levels must be different ones of {', '.join(map(str, sides))}, not {self.levels}"
-            )
+        check_levels(self.levels, self.resolution, self.base)
         if self.batch % 2:
             raise ValueError(f"batch must be even, half reals and half fakes, not {self.batch}")
         self.check_not_negative("margin")
@@ -74,50 +56,20 @@ class LAPGANRecipe(Recipe):
         players: list[Player] = []
         for level, discriminator in zip(generator.cascade(), discriminators(generator), strict=True):
             if not self.levels or level.side in self.levels:
-                players += self._pair(level, discriminator)
+                pyramid = PYRAMIDS[self.pyramid]
+                players += level_players(level, discriminator, self.steps, pyramid, self.margin)
         return Game(tuple(players), generator)
-
-    def _pair(self, level: Level, discriminator: Discriminator) -> tuple[Player, Player]:
-        """The two sides of a level, the discriminator first."""
-        shared = PYRAMIDS[self.pyramid], MarginRule(self.margin) if self.margin else Rule()
-        d, g = f"d{level.side}", f"g{level.side}"
-        return (
-            DiscriminateLevel(d, discriminator, *self._steps(discriminator), *shared, level),
-            GenerateLevel(g, level, *self._steps(level), *shared, discriminator),
-        )
-
-    def _steps(self, network: nn.Module) -> tuple[torch.optim.Optimizer, Schedule, Schedule | None]:
-        """The network's optimiser, its step size, and its momentum where that changes."""
-        rate = decaying(self.lr, self.lr_decay, EPOCH)
-        parameters = network.parameters()
-        if self.optimizer == "adam":
-            betas = (self.momentum, 0.999)
-            return torch.optim.Adam(parameters, lr=self.lr, betas=betas, fused=True), rate, None
-        momentum = rising(self.momentum, self.momentum_rise, EPOCH, self.momentum_end)
-        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, fused=True), rate, momentum
 
 
 def lapgan() -> LAPGANRecipe:
     """The paper's CIFAR-10 training, at 64x64."""
     return LAPGANRecipe(
-        resolution=64,
-        kimg=10_000,
-        batch=128,
-        snapshot_every=50,
-        checkpoint_every=50,
-        pyramid="bilinear",
+        resolution=64, kimg=10_000, batch=128, snapshot_every=50, checkpoint_every=50, pyramid="bilinear"
     )
 
 
 def lapgan_cpu() -> LAPGANRecipe:
     """64x64 for two CPU cores: fewer channels at the finer levels, bf16, channels last, Adam."""
     return LAPGANRecipe(
-        **CPU,
-        kimg=120,
-        batch=16,
-        ema_half_life=6,
-        widths=(600, 64, 32, 16),
-        optimizer="adam",
-        lr=0.0005,
-        lr_decay=0.0,
+        **CPU, kimg=120, batch=16, ema_half_life=6, widths=(600, 64, 32, 16), optimizer="adam", lr=0.0005
     )

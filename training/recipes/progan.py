@@ -13,73 +13,35 @@ Deviations:
 """
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
-import torch
-
-from models.generator import check_resolution
 from models.progan import ProGANDiscriminator, ProGANGenerator, paper_widths
-from training.adversarial import Penalties, Steps
 from training.game import Game
-from training.growth import Growth, progressive
-from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import CPU, DataFormat
-from training.schedules import constant
+from training.recipes.growing import GrowingRecipe
+from training.recipes.multiscale import NARROW
+from training.recipes.recipe import DataFormat
 
 
 @dataclass(frozen=True)
-class ProGANRecipe(DuelRecipe):
+class ProGANRecipe(GrowingRecipe):
     """ProGAN: from 4x4 up, each size faded in and held."""
 
-    batches: tuple[int, ...] = ()  # real images per step at 4x4, 8x8, ...; `batch` from where they end
-    hold: float = (
-        800.0  # training at each size once faded in, thousands of images; the last is held to the end
-    )
-    fade: float = 800.0  # fading in of each size, thousands of images; 0 to switch at once
-    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
-    latent_size: int = 512  # length of the latent vector, a label's entries not included
+    grow_from: int = 4  # side that training begins at, pixels; 0 for the full one
     group: int = 4  # samples per group of the minibatch standard deviation, at most
-    attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
-    objective: Literal[
-        "wgan", "hinge", "non-saturating", "rp-gan", "ra-hinge", "ra-gan", "ra-least-squares"
-    ] = "wgan"
-    gradient_penalty: float = 10.0  # lambda of WGAN-GP; 0 for none
-    r1: float = 0.0  # gamma of R1 + R2; 0 for none
-    drift: float = 0.001  # weight of the squared logits of reals
     classify: float = 1.0  # weight of the class loss, of data with labels; 0 to ignore labels
-    lr: float = 0.001  # Adam's step size, both networks
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_resolution(self.resolution)
-        if any(batch <= 0 for batch in self.batches):
-            raise ValueError(f"batches must be positive, not {self.batches}")
-        self.check_positive("hold", "group")
-        self.check_not_negative("fade", "gradient_penalty", "r1", "drift", "classify")
-
-    def growth(self) -> Growth:
-        """From 4x4 to the resolution."""
-        sides = [4 << level for level in range(self.resolution.bit_length() - 2)]
-        batches = [*self.batches, *[self.batch] * len(sides)][: len(sides)]
-        return progressive(sides, batches, self.hold * 1000, self.fade * 1000)
+        self.check_positive("group")
+        self.check_not_negative("classify")
 
     def build(self, data: DataFormat) -> Game:
-        """Build the game, grown as far as it is at the beginning."""
+        """Build the game."""
         names = data.class_names if self.classify > 0 else ()
-        classify = self.classify if names else 0.0
         size = (self.resolution, self.widths or paper_widths(self.resolution))
         shape = (self.attention, data.frame)
         generator = ProGANGenerator(*size, self.latent_size + len(names), data.channels, names, *shape)
         discriminator = ProGANDiscriminator(*size, data.channels, len(names), self.group, *shape)
-        start = self.growth().at(0)
-        generator.grow(start.resolution, start.blend)
-        adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.0, 0.99), fused=True)
-        rate = constant(self.lr)
-        gamma = constant(self.r1)
-        penalties = Penalties(gamma, gamma, 1, self.gradient_penalty, self.drift)
-        steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
-        return self.duel(discriminator, generator, steps_d, steps_g, self.objective, penalties, classify)
+        return self.compose(discriminator, generator, self.classify if names else 0.0)
 
 
 def progan() -> ProGANRecipe:
@@ -89,28 +51,19 @@ def progan() -> ProGANRecipe:
         kimg=19_000,
         batch=3,
         batches=(16, 16, 16, 16, 16, 16, 14, 6),
+        hold=800,
+        fade=800,
         group=16,
         ema_half_life=11.08,
         snapshot_every=100,
         checkpoint_every=100,
+        objective="wgan",
+        gradient_penalty=10.0,
+        drift=0.001,
+        lr=(0.001,),
     )
 
 
 def progan_cpu() -> ProGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last; relativistic pairing; in 150 thousand images."""
-    return ProGANRecipe(
-        **CPU,
-        kimg=150,
-        batch=16,
-        ema_half_life=5,
-        batches=(32, 32, 32),
-        hold=3,
-        fade=3,
-        widths=(128, 128, 128, 64, 32),
-        latent_size=128,
-        objective="rp-gan",
-        gradient_penalty=0,
-        drift=0,
-        r1=1,
-        lr=0.003,
-    )
+    return ProGANRecipe(**NARROW, batches=(32, 32, 32), hold=3, fade=3, latent_size=128, r1=(1.0,))

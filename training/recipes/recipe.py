@@ -9,7 +9,8 @@ from training.game import Game
 from training.growth import Growth, steady
 from training.guard import GuardSettings
 
-CPU: dict[str, Any] = {"resolution": 64, "precision": "bf16", "channels_last": True}  # for two CPU cores
+FAST: dict[str, Any] = {"precision": "bf16", "channels_last": True}
+CPU: dict[str, Any] = {**FAST, "resolution": 64}  # for two CPU cores
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,21 @@ class Recipe(ABC):
             raise ValueError(f"evaluate_pictures must be from 16 to 50000, not {self.evaluate_pictures}")
 
     def check_positive(self, *names: str) -> None:
-        """Raise ValueError unless these fields are positive."""
+        """Raise ValueError unless these fields are positive, all values of those that have several."""
         for name in names:
-            if not getattr(self, name) > 0:
+            if not all(value > 0 for value in self._values(name)):
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
     def check_not_negative(self, *names: str) -> None:
-        """Raise ValueError unless these fields are 0 or positive."""
+        """Raise ValueError unless these fields are 0 or positive, all values of those that have several."""
         for name in names:
-            if not getattr(self, name) >= 0:
+            if not all(value >= 0 for value in self._values(name)):
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+
+    def _values(self, name: str) -> tuple[float, ...]:
+        """Of a field of numbers."""
+        value = getattr(self, name)
+        return value if isinstance(value, tuple) else (value,)
 
     @abstractmethod
     def build(self, data: DataFormat) -> Game:

@@ -15,7 +15,8 @@ from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
 from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
-from training.recipes.recipe import CPU, DataFormat
+from training.recipes.multiscale import NARROW
+from training.recipes.recipe import DataFormat
 from training.schedules import constant
 from training.terms.spectral import iterate_after_steps
 
@@ -58,13 +59,4 @@ def sagan() -> SAGANRecipe:
 
 def sagan_cpu() -> SAGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last, the step sizes doubled."""
-    return SAGANRecipe(
-        **CPU,
-        kimg=150,
-        batch=16,
-        ema_half_life=5,
-        widths=(128, 128, 128, 64, 32),
-        noise_size=64,
-        lr_g=0.0002,
-        lr_d=0.0008,
-    )
+    return SAGANRecipe(**NARROW, noise_size=64, lr_g=0.0002, lr_d=0.0008)
