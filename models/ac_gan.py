@@ -93,8 +93,8 @@ class ACGANDiscriminator(Discriminator):
             self.layers.append(PlainBatchNorm(b) if level > 0 else nn.Identity())
             self.layers.extend([nn.LeakyReLU(LEAK), Dropout(_DROPPED)])
         height, width = (math.ceil(side / 8) for side in size_at(resolution, checked(frame)))
-        features = widths[-1] * height * width
-        self.score, self.classify = nn.Linear(features, 1), nn.Linear(features, classes)
+        self.feature_size = widths[-1] * height * width
+        self.score, self.classify = nn.Linear(self.feature_size, 1), nn.Linear(self.feature_size, classes)
         draw_weights(self)
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002

@@ -89,7 +89,7 @@ class CGANDiscriminator(Discriminator):
         super().__init__()
         check_resolution(resolution)
         check_labels(classes)
-        self.resolutions, self.classes = (resolution,), classes
+        self.resolutions, self.classes, self.feature_size = (resolution,), classes, joint_units
         height, width = size_at(resolution, checked(frame))
         self.of_image = Maxout(image_channels * height * width, image_units, 5)
         self.of_label = Maxout(classes, label_units, 5)

@@ -2,8 +2,7 @@
 
 Strided convolutions alone, batch norm in both networks. Other norms make the networks of other papers: SELU without
 norm ("Self-Normalizing Neural Networks", Klambauer et al. 2017, arXiv 1706.02515), as the cat experiment of
-A. Jolicoeur-Martineau has it at 128x128; layer norm, or none, for the critic of WGAN-GP (arXiv 1704.00028);
-spectral norm of the discriminator's weights (arXiv 1802.05957). The discriminator may see the batch's variety too.
+A. Jolicoeur-Martineau has it at 128x128; layer norm, or none, for the critic of WGAN-GP (arXiv 1704.00028).
 
 Deviations:
 - As in the authors' and the cat experiment's code, kernels are 4x4, not 5x5, so that every pixel is painted by as many
@@ -16,7 +15,7 @@ Deviations:
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +24,10 @@ from models.blocks import PlainBatchNorm, down, up
 from models.discriminator import FeatureDiscriminator, Verdict
 from models.frame import SQUARE, checked
 from models.generator import check_resolution
-from models.layers import LEAK, MinibatchStdDev
-from models.minibatch import MinibatchDifference, MinibatchDiscrimination
-from models.normalization import SpectralLinear, SpectralStridedConv2d
+from models.layers import LEAK
 from models.preview import Preview, PreviewedGenerator
 
 Norm = Literal["batch", "layer", "none", "selu"]
-CriticNorm = Literal[Norm, "spectral"]
-Minibatch = Literal["none", "stddev", "discrimination", "difference"]
 
 
 def paper_widths(resolution: int) -> tuple[int, ...]:
@@ -51,31 +46,12 @@ def _check(resolution: int, widths: Sequence[int]) -> None:
         )
 
 
-def _down(c_in: int, c_out: int, norm: CriticNorm) -> nn.Module:
-    """Halve the size: (N, c_in, 2H, 2W) -> (N, c_out, H, W)."""
-    if norm == "spectral":
-        return SpectralStridedConv2d(c_in, c_out)
-    return down(c_in, c_out, 4, bias=norm == "none")
-
-
-def _see_batch(minibatch: Minibatch, channels: int, pixels: int) -> tuple[nn.Module, int]:
-    """What tells of the batch's variety, (N, channels, H, W) -> (N, K), and K."""
-    if minibatch == "discrimination":
-        layer = MinibatchDiscrimination(channels * pixels)
-        return nn.Sequential(nn.Flatten(), layer), channels * pixels + layer.kernels
-    if minibatch == "none":
-        return nn.Flatten(), channels * pixels
-    seen = MinibatchStdDev() if minibatch == "stddev" else MinibatchDifference()
-    return nn.Sequential(seen, nn.Flatten()), (channels + 1) * pixels
-
-
-def _follow(norm: CriticNorm, channels: int, activation: nn.Module) -> nn.Module:
+def _follow(norm: Norm, channels: int, activation: nn.Module) -> nn.Module:
     """What follows a convolution: its norm, over C, H, W for `layer`, and the activation."""
-    following: dict[CriticNorm, Callable[[], nn.Module]] = {
+    following: dict[Norm, Callable[[], nn.Module]] = {
         "batch": lambda: nn.Sequential(PlainBatchNorm(channels), activation),
         "layer": lambda: nn.Sequential(nn.GroupNorm(1, channels), activation),
         "none": lambda: activation,
-        "spectral": lambda: activation,
         "selu": nn.SELU,
     }
     return following[norm]()
@@ -162,9 +138,8 @@ class DCGANDiscriminator(FeatureDiscriminator):
         resolution: int = 64,  # shorter side of the image, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, ..., resolution / 2; None for the paper's
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
-        norm: CriticNorm = "batch",  # what normalises the features, or the weights
+        norm: Norm = "batch",  # what normalises the features
         frame: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
-        minibatch: Minibatch = "none",  # what of the batch the score is read off too
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -176,25 +151,24 @@ class DCGANDiscriminator(FeatureDiscriminator):
             "image_channels": image_channels,
             "norm": norm,
             "frame": list(frame),
-            "minibatch": minibatch,
         }
         finest = widths[-1]
         unnormalized: Norm = "selu" if norm == "selu" else "none"
-        self.from_rgb = _down(image_channels, finest, norm)
+        bias = norm == "none"
+        self.from_rgb = down(image_channels, finest, 4, bias)
         self.root = _follow(unnormalized, finest, nn.LeakyReLU(LEAK))
         self.blocks = nn.Sequential()  # fine to coarse
         for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True):
-            self.blocks.append(nn.Sequential(_down(a, b, norm), _follow(norm, b, nn.LeakyReLU(LEAK))))
-        self.see_batch, features = _see_batch(minibatch, widths[0], math.prod(checked(frame)))
-        self.score = (
-            SpectralLinear(features, 1) if norm == "spectral" else nn.Linear(features, 1, norm == "none")
-        )
+            self.blocks.append(nn.Sequential(down(a, b, 4, bias), _follow(norm, b, nn.LeakyReLU(LEAK))))
+        self.feature_size = widths[0] * math.prod(checked(frame))
+        self.score = nn.Linear(self.feature_size, 1, bias)
         draw_weights(self)
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
         """Judge the images [(N, C, H, W)]: score (N,)."""
         *_, x = self.levels(images[-1])
-        return Verdict(self.score(self.see_batch(x)).flatten(), features=x.flatten(1))
+        features = x.flatten(1)
+        return Verdict(self.score(features).flatten(), features=features)
 
     def levels(self, image: Tensor) -> Iterator[Tensor]:
         """Yield the features (N, C, H, W) at resolution / 2, ..., 8, 4."""
@@ -204,7 +178,7 @@ class DCGANDiscriminator(FeatureDiscriminator):
 
     def filters(self) -> Tensor:
         """The first layer's weights: (c_out, image_channels, 4, 4)."""
-        return cast(Tensor, self.from_rgb.weight)
+        return self.from_rgb.weight
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""

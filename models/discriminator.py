@@ -20,6 +20,7 @@ class Discriminator(nn.Module, ABC):
     """A network that judges pictures. Subclasses set `resolutions` and implement `forward`."""
 
     resolutions: tuple[int, ...]  # shorter sides of the pictures it takes, pixels, coarse to fine
+    feature_size: int = 0  # length of a verdict's features; 0 for none
 
     @abstractmethod
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:

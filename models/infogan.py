@@ -121,7 +121,7 @@ class InfoGANDiscriminator(Discriminator):
         frame: Sequence[int] = (4, 4),  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
-        self.resolutions = (resolution,)
+        self.resolutions, self.feature_size = (resolution,), hidden
         height, width = root_size(resolution, widths, checked(frame))
         self.layers = nn.Sequential(down(image_channels, widths[-1], 4), nn.LeakyReLU(_LEAK))
         for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True):

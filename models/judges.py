@@ -14,6 +14,8 @@ from torch import nn
 from models.atomic import write_text
 from models.dcgan import DCGANDiscriminator
 from models.discriminator import FeatureDiscriminator
+from models.minibatch import BatchAware
+from models.normalization import normalize_spectrally, spectral_norms
 
 FILE = "discriminator.json"
 JUDGES: dict[str, type[FeatureDiscriminator]] = {"dcgan": DCGANDiscriminator}
@@ -21,9 +23,16 @@ JUDGES: dict[str, type[FeatureDiscriminator]] = {"dcgan": DCGANDiscriminator}
 
 def describe_judge(network: nn.Module, prefix: str, folder: Path) -> None:
     """Write of a player's network what it is, if it is one of `JUDGES`; `prefix` begins its weights' names."""
+    if isinstance(network, BatchAware):
+        network, prefix = network.judge, f"{prefix}judge."
     for name, kind in JUDGES.items():
         if type(network) is kind:
-            described = {"architecture": name, "discriminator": network.settings(), "prefix": prefix}
+            described = {
+                "architecture": name,
+                "discriminator": network.settings(),
+                "spectral": bool(spectral_norms(network)),
+                "prefix": prefix,
+            }
             write_text(folder / FILE, json.dumps(described, indent=2) + "\n")
 
 
@@ -47,6 +56,8 @@ def load_judge(run: Path) -> tuple[FeatureDiscriminator, Path]:
     try:
         described: dict[str, Any] = json.loads(path.read_text())
         network = JUDGES[described["architecture"]](**described["discriminator"])
+        if described["spectral"]:
+            normalize_spectrally(network)
         with safe_open(found[-1] / "state.safetensors", "pt") as file:
             keys = [key for key in file.keys() if key.startswith(described["prefix"])]  # noqa: SIM118 - no mapping
             weights = {key.removeprefix(described["prefix"]): file.get_tensor(key) for key in keys}

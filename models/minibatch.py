@@ -1,17 +1,22 @@
-"""What tells a discriminator of a batch's variety, other than its standard deviation (see `layers.py`).
+"""What tells a discriminator of a batch's variety, and any discriminator with it.
 
 Minibatch discrimination is of "Improved Techniques for Training GANs" (Salimans et al. 2016, arXiv 1606.03498, section
-3.2). `MinibatchDifference` is the plainest of the kind: how far a sample is from the batch's mean.
+3.2), the minibatch standard deviation (see `layers.py`) of ProGAN. `MinibatchDifference` is the plainest of the kind:
+how far a sample is from the batch's mean.
 
 Deviations: none from the paper; the authors' code normalises the tensor's weights and learns an offset.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from models.layers import PerSample, local_mean, over_local_batch, wide
+from models.discriminator import Discriminator, Verdict
+from models.layers import MinibatchStdDev, PerSample, local_mean, over_local_batch, wide
+
+Variety = Literal["stddev", "discrimination", "difference"]
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -62,3 +67,43 @@ class MinibatchDifference(nn.Module):
             precise = wide(x)
             apart = (precise - self.batch_mean(precise)).abs().mean((1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
         return torch.cat([x, apart.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
+
+
+class BatchAware(Discriminator):
+    """A discriminator whose score is read off the batch's variety too, at the last features of another one.
+
+    If that one's score is a dense layer of its features, this one's is the dense layer of features and variety.
+    """
+
+    def __init__(
+        self,
+        judge: Discriminator,  # the other one
+        variety: Variety,
+    ) -> None:
+        super().__init__()
+        if judge.feature_size == 0:
+            raise ValueError(f"{type(judge).__name__} reads its score off no features: take minibatch none")
+        self.judge, self.resolutions, self.feature_size = judge, judge.resolutions, judge.feature_size
+        if variety == "discrimination":
+            self.see: nn.Module = MinibatchDiscrimination(self.feature_size)
+        else:
+            self.see = nn.Sequential(
+                nn.Unflatten(1, (self.feature_size, 1, 1)),
+                MinibatchStdDev() if variety == "stddev" else MinibatchDifference(),
+                nn.Flatten(),
+            )
+        told = self.see(torch.zeros(1, self.feature_size)).shape[1] - self.feature_size
+        self.read = nn.Linear(told, 1, bias=False)
+        nn.init.normal_(self.read.weight, std=0.02)
+
+    def grow(self, resolution: int, blend: float) -> None:
+        """Let the other one be as far, and take what it takes."""
+        self.judge.grow(resolution, blend)
+        self.resolutions = self.judge.resolutions
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
+        """What the other one says, its score by the batch's variety too."""
+        verdict = cast(Verdict, self.judge(images, labels))
+        assert verdict.features is not None
+        variety = self.see(verdict.features)[:, self.feature_size :]
+        return verdict._replace(score=verdict.score + self.read(variety).flatten())

@@ -102,7 +102,7 @@ class MaxoutDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         check_resolution(resolution)
-        self.resolutions = (resolution,)
+        self.resolutions, self.feature_size = (resolution,), units
         inputs = image_channels * math.prod(size_at(resolution, checked(frame)))
         self.layers = nn.Sequential(
             *(Dropout(0.2), Maxout(inputs, units, pieces)),

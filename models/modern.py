@@ -188,7 +188,7 @@ class ModernDiscriminator(Discriminator):
         super().__init__()
         widths = tuple(widths) if widths is not None else default_widths(resolution)
         _check(widths, resolution, blocks, attention)
-        self.resolutions, self.blend = (resolution,), 1.0
+        self.resolutions, self.blend, self.feature_size = (resolution,), 1.0, widths[0]
         depth, first = blocks * len(widths), widths[0]
         self.from_rgb = _by_side(
             smallest or resolution, widths, lambda width: _pointwise(image_channels, width)

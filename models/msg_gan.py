@@ -178,7 +178,7 @@ class MSGDiscriminator(Discriminator):
             _DiscriminatorBlock(inputs[i + 1], widths[i + 1], phi.features) for i, phi in enumerate(combines)
         )
         self.attentions = attentions(self.resolutions, inputs, attention, Equalized)
-        first = widths[0]
+        self.feature_size = first = widths[0]
         self.stddev = MinibatchStdDev()
         self.conv = EqualizedConv2d(inputs[0] + 1, first, 3)
         self.conv_last = EqualizedConv2d(first, first, checked(frame), padding=0)

@@ -15,40 +15,95 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import ParametrizationList, register_parametrization
 
-from models.layers import Moments, conv_pooled, conv_upsampled, local_moments, wide
+from models.layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    Moments,
+    conv_pooled,
+    conv_upsampled,
+    local_moments,
+    wide,
+)
 
 _EPSILON = 1e-5  # of batch norm
 
 
-class _SpectralLayer(nn.Module):
-    """A weight divided by its largest singular value, sigma = left . (W right).
+class SpectralNorm(nn.Module):
+    """A weight (outputs, ...) -> the same over its largest singular value, sigma = left . (W right).
 
-    The singular vectors are buffers: they are saved with the weights, and the same on every process.
+    The gradient flows through sigma too (Miyato et al. equation 12). The singular vectors are buffers: they are saved
+    with the weights, and the same on every process.
     """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        scale: float = 1.0,  # that the layer multiplies its weight by (equalised learning rate)
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.left: Tensor  # (outputs)
+        self.right: Tensor  # (inputs x kernel)
+        self.register_buffer("left", F.normalize(torch.randn(len(weight)), dim=0))
+        self.register_buffer("right", torch.zeros(weight[0].numel()))
+        self.iterate(weight, 15)
+
+    @torch.no_grad()
+    def iterate(self, weight: Tensor, times: int = 1) -> None:
+        """Bring the singular vectors nearer to those of the weight, by power iteration."""
+        matrix = weight.flatten(1)
+        for _ in range(times):
+            self.right.copy_(F.normalize(matrix.T @ self.left, dim=0))
+            self.left.copy_(F.normalize(matrix @ self.right, dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Normalise the weight."""
+        with torch.autocast(weight.device.type, enabled=False):
+            return weight / (self.left @ (weight.flatten(1) @ self.right) * self.scale)
+
+
+def normalize_spectrally(network: nn.Module) -> None:
+    """Put spectral norm on the weights of all of a network's convolutions and dense layers.
+
+    Weights that begin at 0, which have no direction to keep, begin at random (Glorot's uniform distribution).
+    """
+    kinds = (nn.Conv2d, nn.Linear, EqualizedConv2d, EqualizedLinear)
+    for layer in [module for module in network.modules() if isinstance(module, kinds)]:
+        if not layer.weight.any():
+            nn.init.xavier_uniform_(layer.weight)
+        norm = SpectralNorm(layer.weight, getattr(layer, "scale", 1.0))
+        register_parametrization(layer, "weight", norm)
+
+
+def spectral_norms(network: nn.Module) -> list[tuple[SpectralNorm, Tensor]]:
+    """All spectral norms in a network, and the weights that they are of."""
+    return [
+        (norm, weights.original)
+        for weights in network.modules()
+        if isinstance(weights, ParametrizationList)
+        for norm in weights
+        if isinstance(norm, SpectralNorm)
+    ]
+
+
+def iterate_power(network: nn.Module, times: int = 1) -> None:
+    """Make power iterations of all spectral norms in a network."""
+    for norm, weight in spectral_norms(network):
+        norm.iterate(weight, times)
+
+
+class _SpectralLayer(nn.Module):
+    """A layer's weight under spectral norm, and its bias."""
+
+    weight: Tensor
 
     def __init__(self, shape: tuple[int, ...], bias: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(shape)))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
-        self.left: Tensor  # (outputs)
-        self.right: Tensor  # (inputs x kernel)
-        self.register_buffer("left", F.normalize(torch.randn(shape[0]), dim=0))
-        self.register_buffer("right", torch.zeros(self.weight[0].numel()))
-        self.iterate(15)
-
-    @torch.no_grad()
-    def iterate(self, times: int = 1) -> None:
-        """Bring the singular vectors nearer to those of the weight, by power iteration."""
-        matrix = self.weight.flatten(1)
-        for _ in range(times):
-            self.right.copy_(F.normalize(matrix.T @ self.left, dim=0))
-            self.left.copy_(F.normalize(matrix @ self.right, dim=0))
-
-    def normalized(self) -> Tensor:
-        """The weight over sigma, through which the gradient flows too (Miyato et al. equation 12)."""
-        with torch.autocast(self.weight.device.type, enabled=False):
-            return self.weight / (self.left @ (self.weight.flatten(1) @ self.right))
+        register_parametrization(self, "weight", SpectralNorm(self.weight))
 
 
 class SpectralConv2d(_SpectralLayer):
@@ -65,7 +120,7 @@ class SpectralConv2d(_SpectralLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x."""
-        return F.conv2d(x, self.normalized(), self.bias, padding=self.weight.shape[-1] // 2)
+        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
 
 
 class SpectralUpConv2d(SpectralConv2d):
@@ -81,7 +136,7 @@ class SpectralUpConv2d(SpectralConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsample and convolve x."""
-        return conv_upsampled(x, self.normalized(), self.bias)
+        return conv_upsampled(x, self.weight, self.bias)
 
 
 class SpectralDownConv2d(SpectralConv2d):
@@ -96,22 +151,7 @@ class SpectralDownConv2d(SpectralConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and pool x."""
-        return conv_pooled(x, self.normalized(), self.bias)
-
-
-class SpectralStridedConv2d(_SpectralLayer):
-    """DCGAN's 4x4 convolution of stride 2 with spectral norm: (N, c_in, 2H, 2W) -> (N, c_out, H, W)."""
-
-    def __init__(
-        self,
-        c_in: int,  # input channels
-        c_out: int,  # output channels
-    ) -> None:
-        super().__init__((c_out, c_in, 4, 4), bias=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve x."""
-        return F.conv2d(x, self.normalized(), self.bias, stride=2, padding=1)
+        return conv_pooled(x, self.weight, self.bias)
 
 
 class SpectralLinear(_SpectralLayer):
@@ -127,14 +167,7 @@ class SpectralLinear(_SpectralLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply x."""
-        return F.linear(x, self.normalized(), self.bias)
-
-
-def iterate_power(network: nn.Module, times: int = 1) -> None:
-    """Make power iterations in all of the network's layers with spectral norm."""
-    for module in network.modules():
-        if isinstance(module, _SpectralLayer):
-            module.iterate(times)
+        return F.linear(x, self.weight, self.bias)
 
 
 def standardize(x: Tensor) -> Tensor:

@@ -186,7 +186,7 @@ class ProGANDiscriminator(Discriminator):
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
         check_widths(resolution, widths)
         self.resolutions, self.blend = (resolution,), 1.0
-        first = widths[0]
+        self.feature_size = first = widths[0]
         self.from_rgb = nn.ModuleList(EqualizedConv2d(image_channels, width, 1) for width in widths)
         self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
             _DiscriminatorBlock(b, a) for a, b in pairwise(widths)

@@ -184,7 +184,7 @@ class SAGANDiscriminator(Discriminator):
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
         _check(resolution, widths, attention)
         self.resolutions = (resolution,)
-        self.classes = classes
+        self.classes, self.feature_size = classes, widths[0]
         self.first = _FirstBlock(image_channels, widths[-1])
         sides = [4 << level for level in range(len(widths) - 1)]  # of the features, coarse to fine
         self.attentions = attentions(sides, widths[1:], attention, _pointwise)

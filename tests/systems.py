@@ -25,7 +25,10 @@ SYSTEMS = {
     "gran": ("tall", "--widths 4 4 --steps 2 --noise-size 4 --channels-last"),
     "infogan": ("wide", "--widths 4 4 --hidden 8 --noise-size 4"),
     "lapgan": ("labelled", "--base 4 --widths 8 8 4 --conditional --optimizer adam"),
-    "lsgan": ("tall", "--widths 4 4 --latent-size 4"),
+    "lsgan": (
+        "tall",
+        "--widths 4 4 --latent-size 4 --norm-d none --spectral --minibatch discrimination --time-scale 2",
+    ),
     "mine": ("wide", "--widths 4 4 --latent-size 12 --channels-last"),
     "modern": ("labelled", "--widths 4 4 4 --latent-size 4 --attention 4 8 --channels-last"),
     "msg-gan": (

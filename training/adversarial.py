@@ -12,9 +12,10 @@ from models.discriminator import Discriminator, Verdict
 from models.generator import Generator
 from training.augment import Augmentation, unchanged
 from training.dropout import toss
-from training.game import Batch, Clock, Count, Game, Move, Player, Schedule, none
+from training.game import Batch, Clock, Game, Move, Player, Schedule
 from training.growth import Stage
 from training.objectives import Objective
+from training.steps import Steps
 from training.terms.gradient import leaves, one_centered, perturbed, zero_centered
 from training.terms.matching import feature_matching
 from training.terms.stride import judge_apart
@@ -174,7 +175,7 @@ class Generate(Player):
     classify: float = 0.0  # weight of the class loss on fakes (AC-GAN)
     augment: Augmentation = field(default_factory=unchanged)  # the discriminator's side's
     aims: Aims = no_aims  # what else is wanted of fakes
-    combine: Combine = weighted_sum  # makes one loss of the objective's and those of the aims
+    combine: Combine = weighted_sum  # makes one loss of that without aims and of the aims
     matching: float = 0.0  # weight of feature matching
 
     def play(self, batch: Batch, clock: Clock) -> Move:
@@ -186,13 +187,15 @@ class Generate(Player):
         fake: Verdict = self.discriminator(self.augment(fakes, batch.draws, "fake", clock), batch.labels)
         real = self._of_reals(batch, clock)
         loss = self.objective.g(real.score.float(), fake.score.float())
-        terms = [*self.aims(Fakes(z, fakes, fake, batch))]
+        terms = []
         if self.matching > 0:
             terms.append(Term("loss/matching", feature_matching(real, fake), self.matching))
         if self.classify > 0:
             terms.append(Term("loss/class_g", class_loss(fake, batch), self.classify))
-        scalars = {"loss/g": loss} | {term.name: term.value for term in terms}
-        return Move(self.combine(self.network, loss, terms), scalars)
+        aims = self.aims(Fakes(z, fakes, fake, batch))
+        scalars = {"loss/g": loss} | {term.name: term.value for term in (*terms, *aims)}
+        loss = weighted_sum(self.network, loss, terms)
+        return Move(self.combine(self.network, loss, aims), scalars)
 
     def _of_reals(self, batch: Batch, clock: Clock) -> Verdict:
         """The verdict on the reals; one on none where they are not looked at."""
@@ -208,16 +211,6 @@ def class_loss(verdict: Verdict, batch: Batch) -> Tensor:
     assert verdict.classes is not None
     assert batch.labels is not None
     return F.cross_entropy(verdict.classes.float(), batch.labels)
-
-
-class Steps(NamedTuple):
-    """How a network is moved."""
-
-    optimizer: torch.optim.Optimizer
-    learning_rate: Schedule
-    moves: int = 1  # per ordinary round, each on a batch of its own
-    extra: Count = none  # moves beyond these in special rounds
-    momentum: Schedule | None = None  # the optimiser's, where that changes
 
 
 def duel(

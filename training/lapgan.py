@@ -9,23 +9,23 @@ Deviations:
 - The margin rule looks at the errors of the pass that the discriminator learns from; the code makes a pass for each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from models.discriminator import Discriminator, Verdict
 from models.frame import resolution_of
 from models.lapgan import Level, level_sides, one_hot
 from models.pyramid import Pyramid
-from training.adversarial import Steps
 from training.collective import mean_over_ranks
 from training.draws import Draws
 from training.dropout import toss
 from training.game import Batch, Clock, Move, Player
+from training.steps import Mover
 
 GUESSING = 0.7  # binary cross-entropy of one who guesses, ln 2, as the authors' code rounds it
 
@@ -148,7 +148,7 @@ class GenerateLevel(LevelPlayer):
 def level_players(
     level: Level,
     discriminator: Discriminator,
-    steps: Callable[[nn.Module], Steps],  # how a network is moved
+    steps: Mover,
     pyramid: Pyramid,  # the levels' filters
     margin: float,  # of `MarginRule`; 0 for no such rule
 ) -> tuple[DiscriminateLevel, GenerateLevel]:

@@ -22,6 +22,11 @@ def ramp(values: Ramp) -> Schedule:
     return cosine(values[0], values[-1])
 
 
+def scaled(schedule: Schedule, factor: float) -> Schedule:
+    """A schedule's values times a factor."""
+    return lambda clock: factor * schedule(clock)
+
+
 def decaying(start: float, rate: float, every: float, end: float = 0.0) -> Schedule:
     """Divided by 1 + rate for each so many images, smoothly, down to end."""
     return lambda clock: max(end, start / math.pow(1 + rate, clock.images / every))

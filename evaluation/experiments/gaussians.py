@@ -33,12 +33,13 @@ from evaluation.experiments.points import (
     run_by_run,
 )
 from evaluation.experiments.unrolled import GenerateUnrolled
-from training.adversarial import Discriminate, Generate, Penalties, Steps, duel
+from training.adversarial import Discriminate, Generate, Penalties, duel
 from training.game import Clock, Game
 from training.mine import CodeBound, Measure, MoreInformation
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
 from training.schedules import cosine
+from training.steps import Steps
 from training.terms.clipping import clip_after_steps
 from training.terms.mine import UnbiasedBound, adaptively_clipped
 

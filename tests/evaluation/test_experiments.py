@@ -24,9 +24,10 @@ from evaluation.experiments.points import (
     ring,
     run_by_run,
 )
-from training.adversarial import Steps, duel
+from training.adversarial import duel
 from training.game import Game
 from training.objectives import OBJECTIVES
+from training.steps import Steps
 
 TINY = Gaussians(rounds=2, batch=4, runs=2, hidden=8, latent_size=4, code_size=2)
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from evaluation.probe import Arguments, PooledFeatures, filters, main, most_exciting, probe
 from models.dcgan import DCGANDiscriminator
 from models.judges import load_judge
+from models.normalization import spectral_norms
 from tests.prepared import write_dataset
 from tests.training.toy import RECIPE, state_of, trainer_of
 from training.recipes.dcgan import DCGANRecipe
@@ -25,7 +26,9 @@ TINY = DCGANRecipe(
     batch=8,
     widths=(8, 8),
     latent_size=8,
+    norm_d="none",
     minibatch="discrimination",
+    spectral=True,
     snapshot_every=100,
     checkpoint_every=100,
 )
@@ -60,9 +63,10 @@ def _discriminator() -> DCGANDiscriminator:
 def test_a_checkpoint_gives_back_its_discriminator(run_and_data: tuple[Path, Path]) -> None:
     network, checkpoint = load_judge(run_and_data[0])
     saved = state_of(checkpoint)
-    assert network.settings() == DCGANDiscriminator(16, (8, 8), minibatch="discrimination").settings()
+    assert network.settings() == DCGANDiscriminator(16, (8, 8), norm="none").settings()
+    assert spectral_norms(network)
     for name, value in network.state_dict().items():
-        assert torch.equal(value, saved[f"d.network.{name}"])
+        assert torch.equal(value, saved[f"d.network.judge.{name}"])
 
 
 def test_features_of_every_level_are_pooled_to_the_coarsest() -> None:

@@ -1,4 +1,4 @@
-"""What tells of a batch's variety: by hand, over two ranks, and as part of DCGAN's discriminator."""
+"""What tells of a batch's variety: by hand, and as part of a discriminator."""
 
 import itertools
 import math
@@ -6,11 +6,16 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from models.dcgan import DCGANDiscriminator, Minibatch
-from models.minibatch import MinibatchDifference, MinibatchDiscrimination
+from models.began import BEGANDiscriminator
+from models.dcgan import DCGANDiscriminator
+from models.layers import MinibatchStdDev
+from models.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination, Variety
+from models.normalization import normalize_spectrally
+from models.progan import ProGANDiscriminator
 
-KINDS: tuple[Minibatch, ...] = ("none", "stddev", "discrimination", "difference")
+KINDS: tuple[Variety, ...] = ("stddev", "discrimination", "difference")
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -52,35 +57,52 @@ def test_gradients(layer: nn.Module) -> None:
     assert torch.autograd.gradgradcheck(layer, (x,))  # type: ignore[no-untyped-call]
 
 
-def _discriminator(kind: Minibatch, norm: str = "none") -> DCGANDiscriminator:
+def _discriminators(kind: Variety) -> tuple[DCGANDiscriminator, BatchAware]:
     torch.manual_seed(0)
-    return DCGANDiscriminator(16, (8, 4), norm=norm, minibatch=kind)  # type: ignore[arg-type]
+    judge = DCGANDiscriminator(16, (8, 4), norm="none")
+    return judge, BatchAware(judge, kind)
 
 
 @EVERY_KIND
-def test_only_where_it_is_asked_for_a_score_depends_on_the_batch(kind: Minibatch) -> None:
-    network, pictures = _discriminator(kind), _x(4, 3, 16, 16)
+def test_a_score_depends_on_the_batch(kind: Variety) -> None:
+    plain, aware = _discriminators(kind)
+    pictures = _x(4, 3, 16, 16)
     with torch.no_grad():
-        network.score.weight.mul_(100)
-    alike = torch.allclose(network([pictures]).score[:2], network([pictures[:2]]).score, rtol=1e-4, atol=1e-5)
-    assert alike == (kind == "none")
+        aware.read.weight.mul_(100)
+    for network, depends in ((plain, False), (aware, True)):
+        whole, part = (network([some]).score[:2] for some in (pictures, pictures[:2]))
+        assert torch.allclose(whole, part, rtol=1e-4, atol=1e-5) != depends
 
 
 @pytest.mark.parametrize(
-    ("kind", "more"), [("stddev", 16), ("difference", 16), ("discrimination", 8 * 16 * 500 + 100)]
+    ("kind", "more"), [("stddev", 1), ("difference", 1), ("discrimination", 8 * 16 * 500 + 100)]
 )
-def test_what_it_adds_to_the_parameters(kind: Minibatch, more: int) -> None:
-    counts = [sum(p.numel() for p in _discriminator(each).parameters()) for each in ("none", kind)]  # type: ignore[arg-type]
+def test_what_it_adds_to_the_parameters(kind: Variety, more: int) -> None:
+    counts = [sum(p.numel() for p in network.parameters()) for network in _discriminators(kind)]
     assert counts[1] - counts[0] == more
 
 
-@pytest.mark.parametrize("norm", ["none", "spectral"])
 @EVERY_KIND
-def test_every_parameter_receives_a_gradient(kind: Minibatch, norm: str) -> None:
-    network = _discriminator(kind, norm)
+def test_it_is_a_dense_layer_on_features_and_variety(kind: Variety) -> None:
+    plain, aware = _discriminators(kind)
+    pictures = _x(4, 3, 16, 16)
+    features = plain([pictures]).features
+    assert features is not None
+    if kind == "discrimination":
+        seen, told = aware.see(features), aware.read.weight
+    else:  # the statistic is a map of 16 equal pixels
+        layer = MinibatchStdDev() if kind == "stddev" else MinibatchDifference()
+        seen, told = layer(features.view(4, 8, 4, 4)).flatten(1), aware.read.weight.expand(1, 16) / 16
+    weight = torch.cat([plain.score.weight, told], dim=1)
+    torch.testing.assert_close(aware([pictures]).score, F.linear(seen, weight, plain.score.bias).flatten())
+
+
+@EVERY_KIND
+def test_every_parameter_receives_a_gradient(kind: Variety) -> None:
+    _, network = _discriminators(kind)
     verdict = network([_x(4, 3, 16, 16)])
     assert verdict.features is not None
-    assert verdict.features.shape == (4, 8 * 16)
+    assert verdict.features.shape == (4, network.feature_size) == (4, 8 * 16)
     verdict.score.square().sum().backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -88,9 +110,11 @@ def test_every_parameter_receives_a_gradient(kind: Minibatch, norm: str) -> None
 
 
 @EVERY_KIND
-def test_gradients_by_the_pictures(kind: Minibatch) -> None:
+def test_gradients_by_the_pictures(kind: Variety) -> None:
     """What gradient penalties go through, twice, under spectral norm too."""
-    network = _discriminator(kind, "spectral").double()
+    _, network = _discriminators(kind)
+    normalize_spectrally(network)
+    network = network.double()
     images, part = _x(2, 2, 3, 16, 16).double()
 
     def score(x: Tensor) -> Tensor:
@@ -101,8 +125,14 @@ def test_gradients_by_the_pictures(kind: Minibatch) -> None:
     assert torch.autograd.gradgradcheck(score, (x,))  # type: ignore[no-untyped-call]
 
 
-def test_spectral_norms_layers_have_norm_one() -> None:
-    network = _discriminator("none", "spectral")
-    for module in (network.from_rgb, network.score):
-        norm = torch.linalg.matrix_norm(module.normalized().flatten(1), 2)  # type: ignore[operator]
-        assert norm.item() == pytest.approx(1, rel=0.05)
+def test_it_grows_with_the_other_one() -> None:
+    network = BatchAware(ProGANDiscriminator(16, (6, 5, 4)), "difference")
+    for side in (4, 16):
+        network.grow(side, 1.0)
+        assert network.resolutions == (side,)
+        assert network([_x(4, 3, side, side)]).score.shape == (4,)
+
+
+def test_one_without_features_is_refused() -> None:
+    with pytest.raises(ValueError, match="BEGANDiscriminator reads its score off no features"):
+        BatchAware(BEGANDiscriminator(16, 4, 4), "stddev")

@@ -9,15 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import local_moments, upsample
+from models.layers import EqualizedConv2d, EqualizedDownConv2d, EqualizedLinear, local_moments, upsample
 from models.normalization import (
     BatchNorm,
     SpectralConv2d,
     SpectralDownConv2d,
     SpectralLinear,
+    SpectralNorm,
     SpectralUpConv2d,
     iterate_power,
     measure_statistics,
+    normalize_spectrally,
+    spectral_norms,
     standardize,
     standardize_by,
 )
@@ -40,29 +43,37 @@ def _layer(name: str) -> SpectralLayer:
     return layer
 
 
-def _gain(layer: SpectralLayer) -> float:
-    """Largest singular value of the weight that the layer works with."""
-    return torch.linalg.matrix_norm(layer.normalized().flatten(1), 2).item()
+def _gain(weight: Tensor) -> float:
+    """Largest singular value."""
+    return torch.linalg.matrix_norm(weight.flatten(1), 2).item()
+
+
+def _norm(layer: nn.Module) -> tuple[SpectralNorm, Tensor]:
+    """A layer's spectral norm, and the weight that it is of."""
+    (found,) = spectral_norms(layer)
+    return found
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_largest_singular_value_becomes_one(name: str) -> None:
     layer = _layer(name)
-    assert _gain(layer) == pytest.approx(1, abs=0.05)
+    assert _gain(layer.weight) == pytest.approx(1, abs=0.05)
+    _, weight = _norm(layer)
     with torch.no_grad():
-        layer.weight.mul_(5).add_(torch.randn_like(layer.weight))
-    assert abs(_gain(layer) - 1) > 0.02  # the singular vectors are of the old weight
-    layer.iterate(200)
-    assert _gain(layer) == pytest.approx(1, abs=1e-4)
+        weight.mul_(5).add_(torch.randn_like(weight))
+    assert abs(_gain(layer.weight) - 1) > 0.02  # the singular vectors are of the old weight
+    iterate_power(layer, 200)
+    assert _gain(layer.weight) == pytest.approx(1, abs=1e-4)
 
 
 def test_one_iteration_is_one_product_with_each_side() -> None:
     layer = _layer("conv")
-    matrix, left = layer.weight.detach().flatten(1), layer.left.clone()
+    norm, weight = _norm(layer)
+    matrix, left = weight.detach().flatten(1), norm.left.clone()
     iterate_power(nn.Sequential(nn.ReLU(), layer))
     right = matrix.T @ left
-    torch.testing.assert_close(layer.right, right / right.norm())
-    torch.testing.assert_close(layer.left, matrix @ right / (matrix @ right).norm())
+    torch.testing.assert_close(norm.right, right / right.norm())
+    torch.testing.assert_close(norm.left, matrix @ right / (matrix @ right).norm())
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -73,7 +84,7 @@ def test_no_pass_changes_anything(name: str) -> None:
     layer(x).sum().backward()
     layer(x)
     assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
-    assert {"left", "right"} <= before.keys()  # state, so saved
+    assert {key.rsplit(".", 1)[-1] for key in before} >= {"left", "right"}  # state, so saved
 
 
 def test_the_layers_work_with_the_weight_over_sigma() -> None:
@@ -84,27 +95,29 @@ def test_the_layers_work_with_the_weight_over_sigma() -> None:
         ("down", lambda w, b: F.avg_pool2d(F.conv2d(x, w, b, padding=1), 2)),
     ):
         layer = _layer(name).double()
-        sigma = layer.left @ layer.weight.flatten(1) @ layer.right
-        torch.testing.assert_close(layer(x), expected(layer.weight / sigma, layer.bias))
+        norm, weight = _norm(layer)
+        sigma = norm.left @ weight.flatten(1) @ norm.right
+        torch.testing.assert_close(layer(x), expected(weight / sigma, layer.bias))
     linear = _layer("linear").double()
     y = torch.randn(3, 11, dtype=torch.float64)
-    torch.testing.assert_close(linear(y), y @ linear.normalized().T + linear.bias)
+    torch.testing.assert_close(linear(y), y @ linear.weight.T + linear.bias)
 
 
 def test_the_gradient_flows_through_sigma() -> None:
     """W / sigma does not change when W is scaled, so the gradient is orthogonal to W."""
     layer = _layer("linear").double()
     layer(torch.randn(3, 11, dtype=torch.float64)).square().sum().backward()
-    assert layer.weight.grad is not None
-    assert layer.weight.grad.norm() > 0.1
-    assert (layer.weight.grad * layer.weight).sum().item() == pytest.approx(0, abs=1e-10)
+    _, weight = _norm(layer)
+    assert weight.grad is not None
+    assert weight.grad.norm() > 0.1
+    assert (weight.grad * weight).sum().item() == pytest.approx(0, abs=1e-10)
 
 
 def test_sigma_is_of_float32_under_bf16() -> None:
     layer = _layer("conv")
-    expected = layer.normalized()
+    expected = layer.weight
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(layer.normalized(), expected)
+        assert torch.equal(layer.weight, expected)
         assert layer(torch.randn(2, 5, 4, 4)).dtype == torch.bfloat16
 
 
@@ -119,6 +132,20 @@ def test_spectral_layers_are_twice_differentiable(name: str) -> None:
 
     assert torch.autograd.gradcheck(run, (x, *layer.parameters()), fast_mode=True)
     assert torch.autograd.gradgradcheck(run, (x, *layer.parameters()), fast_mode=True)
+
+
+def test_every_convolution_and_dense_layer_of_a_network_is_normalised() -> None:
+    torch.manual_seed(0)
+    kinds = (nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(4, 2), EqualizedConv2d(2, 5, 3))
+    network = nn.Sequential(*kinds, EqualizedDownConv2d(5, 5), EqualizedLinear(5, 6), nn.Embedding(3, 4))
+    nn.init.zeros_(kinds[1].weight)
+    kept = kinds[0].weight.detach().clone()
+    normalize_spectrally(network)
+    iterate_power(network, 200)
+    assert len(spectral_norms(network)) == 6
+    for layer in network[:6]:
+        assert _gain(layer.weight * getattr(layer, "scale", 1.0)) == pytest.approx(1, abs=1e-3)
+    torch.testing.assert_close(kinds[0].weight * _gain(kept), kept, rtol=1e-3, atol=1e-4)
 
 
 def _opened(classes: int = 3) -> BatchNorm:

@@ -163,7 +163,7 @@ def test_the_projection_is_of_the_own_label() -> None:
     discriminator.score.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     one = discriminator([picture], torch.tensor([0, 1])).score
     other = discriminator([picture], torch.tensor([0, 2])).score
-    embedding = discriminator.embed.normalized()  # (4, 3), columns by class
+    embedding = discriminator.embed.weight  # (4, 3), columns by class
     torch.testing.assert_close(
         other - one, torch.stack([torch.zeros(()), (embedding[:, 2] - embedding[:, 1]) @ seen[0][1]])
     )

@@ -179,7 +179,7 @@ def test_the_critics_moves() -> None:
     [
         (partial(replace, wgan(), clip=-0.1), "clip must not be negative, not -0.1"),
         (partial(replace, wgan_gp(), gradient_penalty=-1.0), "gradient_penalty must not be negative"),
-        (partial(replace, wgan_gp(), norm_d="batch"), "set norm_d to layer, selu, spectral or none"),
+        (partial(replace, wgan_gp(), norm_d="batch"), "set norm_d to layer, selu or none"),
         (partial(replace, dcgan(), moves_d=0), "moves_d must be positive, not 0"),
         (partial(replace, wgan(), moves_d_early=3), "moves_d_early must be at least moves_d, 5, not 3"),
         (partial(replace, dcgan(), real_target=1.2), "real_target must be above 0 and at most 1"),

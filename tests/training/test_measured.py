@@ -74,7 +74,7 @@ def test_it_is_measured_when_due_and_at_the_end_each_time_with_a_checkpoint(
 
 
 def test_training_is_not_changed(data: Path, tmp_path: Path) -> None:
-    plain = replace(RECIPE, objective="ra-hinge", r1=1.0, snapshot_every=0.032)
+    plain = replace(RECIPE, objective="ra-hinge", r1=(1.0,), snapshot_every=0.032)
     assert _trainer(tmp_path / "plain", data, plain, None).run()
     assert _trainer(tmp_path / "run", data, replace(plain, evaluate_every=0.008), _careless).run()
     assert differences(newest_state(tmp_path / "run"), newest_state(tmp_path / "plain")) == []

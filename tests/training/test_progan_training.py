@@ -114,7 +114,7 @@ def test_the_cpu_recipe_ends_with_more_of_64_than_of_all_before() -> None:
         ({"resolution": 48}, "resolution must be a power of two from 8 to 1024, not 48"),
         ({"resolution": 4}, "resolution must be a power of two from 8 to 1024, not 4"),
         ({"batches": (16, 0)}, "batches must be positive"),
-        ({"hold": 0}, "hold must be positive, not 0"),
+        ({"hold": 0}, "hold must be positive where pictures grow, not 0"),
         ({"fade": -1}, "fade must not be negative, not -1"),
         ({"classify": -1}, "classify must not be negative"),
         ({"group": 0}, "group must be positive, not 0"),

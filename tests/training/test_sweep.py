@@ -50,7 +50,8 @@ def test_the_agents_command_is_one_that_train_takes(
     own, recipe = parse(arguments)
     assert own.out == Path("runs/s1/r1")
     assert isinstance(recipe, MSGRecipe)
-    assert {name: getattr(recipe, name) for name in chosen} == chosen
+    taken = {name: getattr(recipe, name) for name in chosen}
+    assert {name: value[0] if isinstance(value, tuple) else value for name, value in taken.items()} == chosen
     assert recipe.kimg == 20
 
 

@@ -11,21 +11,24 @@ from test_adversarial import START, _batch, _game, _seen
 from torch import Tensor, nn
 
 from models.discriminator import Verdict
-from models.layers import Dropout
-from models.minibatch import MinibatchDifference, MinibatchDiscrimination
-from models.normalization import SpectralStridedConv2d
+from models.layers import Dropout, EqualizedConv2d, EqualizedLinear
+from models.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination
+from models.normalization import spectral_norms
 from training.adversarial import Discriminate, Generate
 from training.collective import ranks, use_global_batch
 from training.draws import Draws
 from training.game import Batch, Clock
 from training.noise import noisy
 from training.play import set_up_game
+from training.recipes.ac_gan import ACGANRecipe
+from training.recipes.began import BEGANRecipe
 from training.recipes.cgan import CGANRecipe
 from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan
 from training.recipes.duel import DuelRecipe
 from training.recipes.gan import GANRecipe
 from training.recipes.gran import GRANRecipe
 from training.recipes.infogan import InfoGANRecipe
+from training.recipes.mine import MINERecipe
 from training.recipes.modern import ModernRecipe
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import ProGANRecipe
@@ -47,13 +50,16 @@ RECIPES: list[DuelRecipe] = [
     GRANRecipe(**SMALL, widths=(8,), noise_size=8),
     CGANRecipe(**SMALL, noise_size=8, units_g=(8, 8, 8), units_d=(8, 4, 8)),
     InfoGANRecipe(**SMALL, widths=(8,), hidden=8, weight_categorical=0, weight_continuous=0),
+    MINERecipe(**SMALL, widths=(8,), latent_size=12, weight=0),
+    BEGANRecipe(**SMALL, width=4, latent_size=4),
+    ACGANRecipe(**SMALL, widths_g=(8,), widths_d=(4,) * 6, noise_size=4, classify=0),
 ]
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: type(recipe).__name__)
 
 
 def _players(recipe: DuelRecipe) -> tuple[Discriminate, Generate]:
     data = DataFormat(3, ("a", "b") if recipe.needs_labels else ())
-    d, g = set_up_game(recipe, data, torch.device("cpu")).players
+    d, *_, g = set_up_game(recipe, data, torch.device("cpu")).players
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
     return d, g
@@ -85,6 +91,10 @@ def test_feature_matching_is_the_squared_distance_of_the_means() -> None:
 def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
     batch = _batch_for(recipe)
+    if isinstance(recipe, BEGANRecipe):
+        with pytest.raises(ValueError, match="feature_matching needs features"):
+            _players(replace(recipe, feature_matching=3.0))
+        return
     _, g = _players(replace(recipe, feature_matching=3.0))
     for dropout in (module for module in g.discriminator.modules() if isinstance(module, Dropout)):
         dropout.rate = 0.0
@@ -104,7 +114,7 @@ def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRec
 def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
     batch = _batch_for(recipe)
-    dragan = 0.0 if isinstance(recipe, InfoGANRecipe) else 10.0  # whose discriminator has batch norm
+    dragan = 0.0 if isinstance(recipe, InfoGANRecipe | ACGANRecipe) else 10.0  # who have batch norm
     d, g = _players(replace(recipe, dragan=dragan, historical=0.1, noise=(0.3,)))
     assert ("penalty/dragan" in d.play(batch, START).scalars) == (dragan > 0)
     for player in (d, g):
@@ -116,6 +126,48 @@ def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
         assert all(player.optimizer.state[p]["history_steps"] == 2 for p in moved)
     assert d.augment is g.augment
     assert d.augment.noise(START) == 0.3
+
+
+@EVERY_RECIPE
+@pytest.mark.parametrize("minibatch", ["stddev", "discrimination", "difference"])
+def test_every_recipes_discriminator_can_be_told_of_the_batch(recipe: DuelRecipe, minibatch: Any) -> None:
+    batch = _batch_for(recipe)
+    if isinstance(recipe, BEGANRecipe):
+        with pytest.raises(ValueError, match="reads its score off no features"):
+            _players(replace(recipe, minibatch=minibatch))
+        return
+    d, g = _players(replace(recipe, minibatch=minibatch))
+    assert isinstance(d.network, BatchAware)
+    assert g.discriminator is d.network
+    for player in (d, g):
+        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+    d.optimizer.step()
+    grads = [
+        parameter.grad for module in (d.network.see, d.network.read) for parameter in module.parameters()
+    ]
+    assert all(grad is not None and grad.isfinite().all() and grad.abs().sum() > 0 for grad in grads)
+
+
+@EVERY_RECIPE
+def test_every_recipe_takes_spectral_norm_and_two_time_scales(recipe: DuelRecipe) -> None:
+    torch.manual_seed(0)
+    batch = _batch_for(recipe)
+    plain, _ = _players(recipe)
+    d, g = _players(replace(recipe, spectral=True, time_scale=4.0))
+    assert d.learning_rate(START) == pytest.approx(4 * plain.learning_rate(START))
+    norms = spectral_norms(d.network)
+    kinds = (nn.Conv2d, nn.Linear, EqualizedConv2d, EqualizedLinear)
+    layers = [module for module in plain.network.modules() if isinstance(module, kinds)]
+    own = len(spectral_norms(plain.network))
+    assert len(norms) == len(layers) + own > 0
+    before = [norm.left.clone() for norm, _ in norms]
+    for player in (g, d):
+        player.pace(START)
+        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+        player.optimizer.step()
+    moved = [not torch.equal(norm.left, was) for (norm, _), was in zip(norms, before, strict=True)]
+    assert any(moved)
+    assert all(weight.isfinite().all() for _, weight in norms)
 
 
 def test_perturbed_images_move_by_half_the_batchs_deviation() -> None:
@@ -196,14 +248,14 @@ def test_historical_averaging_by_hand() -> None:
 
 
 def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
-    d, g = _players(DCGANRecipe(**SMALL, widths=(8,), norm_d="spectral"))
-    layer = next(module for module in d.network.modules() if isinstance(module, SpectralStridedConv2d))
-    before = layer.left.clone()
+    d, g = _players(DCGANRecipe(**SMALL, widths=(8,), norm_d="none", spectral=True))
+    norm, _ = spectral_norms(d.network)[0]
+    before = norm.left.clone()
     g.play(_batch(), START)
     d.play(_batch(), START).loss.backward()
-    assert torch.equal(layer.left, before)
+    assert torch.equal(norm.left, before)
     d.optimizer.step()
-    assert not torch.equal(layer.left, before)
+    assert not torch.equal(norm.left, before)
 
 
 @pytest.mark.parametrize(

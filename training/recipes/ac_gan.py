@@ -7,17 +7,13 @@ Deviations: what is sampled and shipped is a moving average of the weights.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
-import torch
-
 from models.ac_gan import ACGANDiscriminator, ACGANGenerator
-from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
-from training.schedules import constant
+from training.steps import adam
 
 
 @dataclass(frozen=True)
@@ -37,10 +33,8 @@ class ACGANRecipe(DuelRecipe):
         shape = (data.channels, data.frame)
         generator = ACGANGenerator(data.class_names, self.resolution, self.widths_g, self.noise_size, *shape)
         discriminator = ACGANDiscriminator(len(data.class_names), self.resolution, self.widths_d, *shape)
-        adam = partial(torch.optim.Adam, lr=self.lr, betas=(0.5, 0.999), fused=True)
-        rate = constant(self.lr)
-        steps_d, steps_g = (Steps(adam(each.parameters()), rate) for each in (discriminator, generator))
-        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating", None, self.classify)
+        move = adam(self.lr)
+        return self.duel(discriminator, generator, move, move, "non-saturating", None, self.classify)
 
 
 def ac_gan() -> ACGANRecipe:

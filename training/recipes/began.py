@@ -10,18 +10,19 @@ Deviations:
 
 from dataclasses import dataclass
 
-import torch
+from torch import nn
 
 from models.began import BEGANDiscriminator, BEGANGenerator
-from training.adversarial import Generate, Penalties
 from training.began import DiscriminateInEquilibrium, Equilibrium
 from training.game import Game
-from training.recipes.recipe import CPU, DataFormat, Recipe
+from training.recipes.duel import DuelRecipe
+from training.recipes.recipe import CPU, DataFormat
 from training.schedules import halved
+from training.steps import Steps, adam
 
 
 @dataclass(frozen=True)
-class BEGANRecipe(Recipe):
+class BEGANRecipe(DuelRecipe):
     """BEGAN: an auto-encoder for a discriminator."""
 
     width: int = 128  # n, channels at the finest scale
@@ -42,17 +43,14 @@ class BEGANRecipe(Recipe):
         """Build the game."""
         sizes = (self.resolution, self.width, self.latent_size, data.channels, data.frame)
         generator, discriminator = BEGANGenerator(*sizes), BEGANDiscriminator(*sizes)
-        adam_d, adam_g = (
-            torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True)
-            for network in (discriminator, generator)
-        )
-        rate = halved(self.lr, self.lr_end, self.halve_every * 1000)
         equilibrium = Equilibrium(self.gamma, self.k_rate)
-        objective, penalties = equilibrium.objective(), Penalties()
-        d = DiscriminateInEquilibrium(
-            "d", discriminator, adam_d, rate, generator, objective, penalties, equilibrium=equilibrium
-        )
-        return Game((d, Generate("g", generator, adam_g, rate, discriminator, objective)), generator)
+        objective, move = equilibrium.objective(), self._steps
+        d, g = self.duel(discriminator, generator, move, move, "wgan", objective=objective).players
+        return Game((DiscriminateInEquilibrium(**vars(d), equilibrium=equilibrium), g), generator)
+
+    def _steps(self, network: nn.Module) -> Steps:
+        rate = halved(self.lr, self.lr_end, self.halve_every * 1000)
+        return adam(self.lr)(network)._replace(learning_rate=rate)
 
 
 def began() -> BEGANRecipe:

@@ -38,8 +38,7 @@ class CGANRecipe(DescentRecipe, DuelRecipe):
         discriminator = CGANDiscriminator(
             len(data.class_names), self.resolution, *self.units_d, data.channels, data.frame
         )
-        steps_d, steps_g = self.steps(discriminator), self.steps(generator)
-        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating")
+        return self.duel(discriminator, generator, self.steps, self.steps, "non-saturating")
 
 
 def cgan() -> CGANRecipe:

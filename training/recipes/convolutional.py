@@ -11,23 +11,15 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from models.dcgan import (
-    CriticNorm,
-    DCGANDiscriminator,
-    DCGANGenerator,
-    Minibatch,
-    Norm,
-    draw_weights,
-    paper_widths,
-)
-from training.adversarial import Penalties, Steps
+from models.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
+from training.adversarial import Penalties
 from training.game import Clock, Game
 from training.objectives import Objective
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
 from training.schedules import constant
+from training.steps import Steps
 from training.terms.clipping import clip_after_steps
-from training.terms.spectral import iterate_after_steps
 
 
 @dataclass(frozen=True)
@@ -37,8 +29,7 @@ class ConvolutionalRecipe(DuelRecipe):
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ..., half the resolution; empty for 1024, halved
     latent_size: int = 100  # length of the latent vector
     norm_g: Norm = "batch"  # of the generator's features
-    norm_d: CriticNorm = "batch"  # of the discriminator's features, or of its weights (spectral)
-    minibatch: Minibatch = "none"  # what tells the discriminator of the batch's variety
+    norm_d: Norm = "batch"  # of the discriminator's features
     init: Literal["normal", "lecun"] = "normal"  # first weights: N(0, 0.02^2) or by the layer's size
     optimizer: Literal["adam", "rmsprop"] = "adam"  # of both networks
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's
@@ -64,7 +55,7 @@ class ConvolutionalRecipe(DuelRecipe):
             if getattr(self, name) > 0 and self.norm_d == "batch":
                 raise ValueError(
                     f"{name} is of each sample's own gradient, which batch norm mixes with the others': "
-                    "set norm_d to layer, selu, spectral or none"
+                    "set norm_d to layer, selu or none"
                 )
 
     @abstractmethod
@@ -77,22 +68,24 @@ class ConvolutionalRecipe(DuelRecipe):
         generator = DCGANGenerator(
             self.resolution, widths, self.latent_size, data.channels, self.norm_g, data.frame
         )
-        discriminator = DCGANDiscriminator(
-            self.resolution, widths, data.channels, self.norm_d, data.frame, self.minibatch
-        )
+        discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, self.norm_d, data.frame)
         if self.init == "lecun":
             for network in (generator, discriminator):
                 draw_weights(network, deviation=None)
-        extra = partial(early, more=self.moves_d_early - self.moves_d)
-        steps_d = Steps(self._optimizer(discriminator), constant(self.lr_d), self.moves_d, extra)
-        steps_g = Steps(self._optimizer(generator), constant(self.lr_g))
-        if self.clip > 0:
-            clip_after_steps(steps_d.optimizer, self.clip)
-        if self.norm_d == "spectral":
-            iterate_after_steps(steps_d.optimizer, discriminator)
         name, objective = self.losses()
         penalties = Penalties(constant(self.r1), constant(self.r2), gradient=self.gradient_penalty)
-        return self.duel(discriminator, generator, steps_d, steps_g, name, penalties, objective=objective)
+        move_d, move_g = self._move_discriminator, self._move_generator
+        return self.duel(discriminator, generator, move_d, move_g, name, penalties, objective=objective)
+
+    def _move_discriminator(self, network: nn.Module) -> Steps:
+        extra = partial(early, more=self.moves_d_early - self.moves_d)
+        steps = Steps(self._optimizer(network), constant(self.lr_d), self.moves_d, extra)
+        if self.clip > 0:
+            clip_after_steps(steps.optimizer, self.clip)
+        return steps
+
+    def _move_generator(self, network: nn.Module) -> Steps:
+        return Steps(self._optimizer(network), constant(self.lr_g))
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer == "rmsprop":

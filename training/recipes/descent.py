@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from training.adversarial import Steps
 from training.recipes.recipe import Recipe
 from training.schedules import decaying, rising
+from training.steps import Steps
 
 EPOCH = 50_000  # images, of MNIST or CIFAR-10 without what is for validation
 

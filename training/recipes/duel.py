@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 from models.discriminator import Discriminator
 from models.generator import Generator
-from models.normalization import BatchNorm
-from training.adversarial import Aims, Penalties, Steps, duel, no_aims
+from models.minibatch import BatchAware, Variety
+from models.normalization import BatchNorm, normalize_spectrally
+from training.adversarial import Aims, Penalties, duel, no_aims
 from training.game import Game
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
 from training.recipes.augmented import AugmentedRecipe
+from training.schedules import scaled
+from training.steps import Mover
 from training.terms.history import average_history
+from training.terms.spectral import iterate_after_steps
 
 _SMOOTHED = ("non-saturating", "minimax")  # objectives that give reals a probability
 
@@ -24,12 +29,16 @@ class DuelRecipe(AugmentedRecipe):
     feature_matching: float = 0.0  # weight, in the generator's loss, of its fakes' mean features
     historical: float = 0.0  # weight of the distance from the weights' mean over all steps, both players
     dragan: float = 0.0  # lambda of DRAGAN's gradient penalty
+    minibatch: Literal["none", Variety] = "none"  # what tells the discriminator of the batch's variety
+    spectral: bool = False  # spectral norm of the discriminator's convolutions and dense layers
+    time_scale: float = 1.0  # factor of the discriminator's step size (two time scales)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.real_target <= 1:
             raise ValueError(f"real_target must be above 0 and at most 1, not {self.real_target}")
         self.check_not_negative("feature_matching", "historical", "dragan")
+        self.check_positive("time_scale")
 
     def smoothed(self, name: str) -> Objective:
         """The objective of a name, its labels smoothed.
@@ -47,8 +56,8 @@ class DuelRecipe(AugmentedRecipe):
         self,
         discriminator: Discriminator,
         generator: Generator,
-        steps_d: Steps,
-        steps_g: Steps,
+        move_d: Mover,  # how the discriminator is moved
+        move_g: Mover,  # how the generator is
         name: str,  # of the objective
         penalties: Penalties | None = None,
         classify: float = 0.0,  # weight of the class losses (AC-GAN)
@@ -64,15 +73,24 @@ class DuelRecipe(AugmentedRecipe):
             raise ValueError(
                 "dragan is of each sample's own gradient, which the discriminator's batch norm mixes with the others'"
             )
-        if self.historical > 0:
-            for steps in (steps_d, steps_g):
+        if self.feature_matching > 0 and discriminator.feature_size == 0:
+            raise ValueError("feature_matching needs features, which this system's discriminator has not")
+        plain = self.smoothed(name)
+        if self.minibatch != "none":
+            discriminator = BatchAware(discriminator, self.minibatch)
+        if self.spectral:
+            normalize_spectrally(discriminator)
+        steps_d, steps_g = move_d(discriminator), move_g(generator)
+        for network, steps in ((discriminator, steps_d), (generator, steps_g)):
+            iterate_after_steps(steps.optimizer, network)
+            if self.historical > 0:
                 average_history(steps.optimizer, self.historical)
         return duel(
             discriminator,
             generator,
-            steps_d,
+            steps_d._replace(learning_rate=scaled(steps_d.learning_rate, self.time_scale)),
             steps_g,
-            objective or self.smoothed(name),
+            objective or plain,
             replace(penalties or Penalties(), perturbed=self.dragan),
             classify,
             self.augmentation(name),

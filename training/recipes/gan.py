@@ -33,8 +33,7 @@ class GANRecipe(DescentRecipe, DuelRecipe):
         discriminator = MaxoutDiscriminator(
             self.resolution, self.units, self.pieces, data.channels, data.frame
         )
-        steps_d, steps_g = self.steps(discriminator), self.steps(generator)
-        return self.duel(discriminator, generator, steps_d, steps_g, self.objective)
+        return self.duel(discriminator, generator, self.steps, self.steps, self.objective)
 
 
 def gan() -> GANRecipe:

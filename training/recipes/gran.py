@@ -8,17 +8,13 @@ parameters, not of its dense layers alone; pictures are of a moving average of t
 """
 
 from dataclasses import dataclass
-from functools import partial
-
-import torch
 
 from models.dcgan import DCGANDiscriminator, paper_widths
 from models.gran import GRANGenerator
-from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
-from training.schedules import constant
+from training.steps import adam
 
 
 @dataclass(frozen=True)
@@ -41,11 +37,9 @@ class GRANRecipe(DuelRecipe):
             self.resolution, widths, self.steps, self.noise_size, self.shared_z, data.channels, data.frame
         )
         discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, frame=data.frame)
-        adam = partial(torch.optim.Adam, betas=(self.beta1, 0.999), fused=True)
-        adam_d = adam(discriminator.parameters(), weight_decay=self.weight_decay)
-        steps_d = Steps(adam_d, constant(self.lr_d))
-        steps_g = Steps(adam(generator.parameters()), constant(self.lr_g))
-        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating")
+        betas = (self.beta1, 0.999)
+        move_d, move_g = adam(self.lr_d, betas, self.weight_decay), adam(self.lr_g, betas)
+        return self.duel(discriminator, generator, move_d, move_g, "non-saturating")
 
 
 def gran() -> GRANRecipe:

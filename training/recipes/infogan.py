@@ -9,16 +9,12 @@ Deviations: what is sampled and shipped is a moving average of the weights.
 """
 
 from dataclasses import dataclass
-from functools import partial
-
-import torch
 
 from models.infogan import InfoGANDiscriminator, InfoGANGenerator
-from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import DataFormat
-from training.schedules import constant
+from training.steps import adam
 from training.terms.information import CodeInformation
 
 
@@ -41,13 +37,9 @@ class InfoGANRecipe(DuelRecipe):
         common, shape = (self.resolution, self.widths, self.hidden), (data.channels, data.frame)
         generator = InfoGANGenerator(*common, self.noise_size, self.continuous, self.categorical, *shape)
         discriminator = InfoGANDiscriminator(generator.codes, *common, *shape)
-        adam = partial(torch.optim.Adam, betas=(0.5, 0.999), fused=True)
-        steps_d, steps_g = (
-            Steps(adam(network.parameters(), lr=lr), constant(lr))
-            for network, lr in ((discriminator, self.lr_d), (generator, self.lr_g))
-        )
+        move_d, move_g = adam(self.lr_d), adam(self.lr_g)
         aims = CodeInformation(generator.codes, self.weight_categorical, self.weight_continuous)
-        return self.duel(discriminator, generator, steps_d, steps_g, "non-saturating", aims=aims)
+        return self.duel(discriminator, generator, move_d, move_g, "non-saturating", aims=aims)
 
 
 def infogan() -> InfoGANRecipe:

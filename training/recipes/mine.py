@@ -8,23 +8,21 @@ Deviations: the paper gives no settings of networks and optimisers for pictures;
 shipped is a moving average of the weights.
 """
 
-from dataclasses import dataclass
-
-import torch
+from dataclasses import dataclass, replace
 
 from models.dcgan import DCGANDiscriminator, DCGANGenerator, paper_widths
 from models.mine import Statistics
-from training.adversarial import Discriminate, Generate, Penalties
+from training.adversarial import Generate
 from training.game import Game
 from training.mine import CodeBound, Measure, MoreInformation
-from training.objectives import OBJECTIVES
-from training.recipes.recipe import CPU, DataFormat, Recipe
-from training.schedules import constant
+from training.recipes.duel import DuelRecipe
+from training.recipes.recipe import CPU, DataFormat
+from training.steps import adam
 from training.terms.mine import UnbiasedBound, adaptively_clipped
 
 
 @dataclass(frozen=True)
-class MINERecipe(Recipe):
+class MINERecipe(DuelRecipe):
     """A GAN of three players: discriminator, statistics network, generator."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ..., half the resolution; empty for 1024, halved
@@ -47,18 +45,13 @@ class MINERecipe(Recipe):
         d = DCGANDiscriminator(*size, data.channels, "batch", data.frame)
         t = Statistics(*size, self.code_size, data.channels, data.frame)
         information = CodeBound(g, t, self.code_size, UnbiasedBound())
-        rate = constant(self.lr)
-        of_d, of_t, of_g = (
-            torch.optim.Adam(each.parameters(), lr=self.lr, betas=(0.5, 0.999), fused=True)
-            for each in (d, t, g)
-        )
-        objective, aims = OBJECTIVES["non-saturating"], MoreInformation(information, self.weight)
-        players = (
-            Discriminate("d", d, of_d, rate, g, objective, Penalties()),
-            Measure("t", t, of_t, rate, information),
-            Generate("g", g, of_g, rate, d, objective, aims=aims, combine=adaptively_clipped),
-        )
-        return Game(players, g)
+        move = adam(self.lr)
+        judging, painting = self.duel(d, g, move, move, "non-saturating").players
+        measuring = Measure("t", t, *move(t)[:2], information)
+        assert isinstance(painting, Generate)
+        aims = MoreInformation(information, self.weight)
+        painting = replace(painting, aims=aims, combine=adaptively_clipped)
+        return Game((judging, measuring, painting), g)
 
 
 def mine() -> MINERecipe:

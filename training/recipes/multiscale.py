@@ -8,11 +8,12 @@ from torch import nn
 
 from models.discriminator import Discriminator
 from models.generator import Generator
-from training.adversarial import Penalties, Steps
+from training.adversarial import Penalties
 from training.game import Clock, Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import CPU
 from training.schedules import Ramp, ramp
+from training.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class MultiscaleRecipe(DuelRecipe):
             *(self.gamma, self.gamma, self.penalty_every),
             *(self.gradient_penalty, self.drift, self.penalty_stride),
         )
-        steps_d, steps_g = self._steps(discriminator), self._steps(generator)
-        return self.duel(discriminator, generator, steps_d, steps_g, self.objective, penalties, classify)
+        move = self._steps
+        return self.duel(discriminator, generator, move, move, self.objective, penalties, classify)
 
     def _steps(self, network: nn.Module) -> Steps:
         """How a network is moved."""

@@ -8,17 +8,12 @@ Deviations: pictures are of a moving average of the weights, of half-life as at 
 
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-
 from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
-from training.adversarial import Steps
 from training.game import Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.multiscale import NARROW
 from training.recipes.recipe import DataFormat
-from training.schedules import constant
-from training.terms.spectral import iterate_after_steps
+from training.steps import adam
 
 
 @dataclass(frozen=True)
@@ -38,18 +33,8 @@ class SAGANRecipe(DuelRecipe):
             *size, self.noise_size, data.class_names, self.attention, data.channels, data.frame
         )
         discriminator = SAGANDiscriminator(*size, len(data.class_names), self.attention, data.channels)
-        steps_d, steps_g = (
-            Steps(adam(network, lr), constant(lr))
-            for network, lr in ((discriminator, self.lr_d), (generator, self.lr_g))
-        )
-        return self.duel(discriminator, generator, steps_d, steps_g, "hinge")
-
-
-def adam(network: nn.Module, lr: float) -> torch.optim.Adam:
-    """Adam that lets a power iteration follow each of its steps: one per real batch."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)
-    iterate_after_steps(optimizer, network)
-    return optimizer
+        move_d, move_g = (adam(lr, betas=(0.0, 0.9)) for lr in (self.lr_d, self.lr_g))
+        return self.duel(discriminator, generator, move_d, move_g, "hinge")
 
 
 def sagan() -> SAGANRecipe:

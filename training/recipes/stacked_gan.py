@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
-import torch
-from torch import nn
-
 from models.stacked_gan import Encoder, StackedGenerator, bottom_discriminator, top_discriminator
-from training.game import Game, Schedule
+from training.game import Game
 from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import beginning, constant
+from training.schedules import beginning
 from training.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
+from training.steps import adam
 
 
 @dataclass(frozen=True)
@@ -55,19 +53,15 @@ class StackedGANRecipe(Recipe):
         start, joint = self.encoder_kimg * 1000, self.joint_kimg * 1000
         top = Top("1", e, g.top, d1, self.entropy)
         bottom = Bottom("0", e, g.bottom, d0, self.entropy, top, joint)
-        share, when = beginning(joint, self.share), (start, inf)
+        share, when, move = beginning(joint, self.share), (start, inf), adam(self.lr)
         players = (
-            Encode("e", e, *self._steps(e), 0, start),
-            DiscriminateLevel("d1", d1, *self._steps(d1), *when, top),
-            GenerateLevel("g1", g.top, *self._steps(g.top), *when, top, bottom, share),
-            DiscriminateLevel("d0", d0, *self._steps(d0), *when, bottom),
-            GenerateLevel("g0", g.bottom, *self._steps(g.bottom), *when, bottom, None, share),
+            Encode("e", e, *move(e)[:2], 0, start),
+            DiscriminateLevel("d1", d1, *move(d1)[:2], *when, top),
+            GenerateLevel("g1", g.top, *move(g.top)[:2], *when, top, bottom, share),
+            DiscriminateLevel("d0", d0, *move(d0)[:2], *when, bottom),
+            GenerateLevel("g0", g.bottom, *move(g.bottom)[:2], *when, bottom, None, share),
         )
         return Game(players, g)
-
-    def _steps(self, network: nn.Module) -> tuple[torch.optim.Optimizer, Schedule]:
-        """The network's optimiser and its step size."""
-        return torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True), constant(self.lr)
 
 
 def stacked_gan() -> StackedGANRecipe:

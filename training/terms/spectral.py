@@ -5,11 +5,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.normalization import iterate_power
+from models.normalization import iterate_power, spectral_norms
 
 
 def iterate_after_steps(optimizer: torch.optim.Optimizer, network: nn.Module) -> None:
-    """Let a power iteration of the network's layers follow each of the optimiser's steps: one per real batch."""
+    """Let a power iteration of a network's spectral norms follow each of the optimiser's steps: one per real batch."""
+    if not spectral_norms(network):
+        return
 
     def follow(*_: Any) -> None:
         iterate_power(network)

@@ -1,0 +1,34 @@
+"""How a network is moved: its optimiser, and what of that changes over a run."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from training.game import Count, Schedule, none
+from training.schedules import constant
+
+
+class Steps(NamedTuple):
+    """How a network is moved."""
+
+    optimizer: torch.optim.Optimizer
+    learning_rate: Schedule
+    moves: int = 1  # per ordinary round, each on a batch of its own
+    extra: Count = none  # moves beyond these in special rounds
+    momentum: Schedule | None = None  # the optimiser's, where that changes
+
+
+Mover = Callable[[nn.Module], Steps]
+
+
+def adam(lr: float, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 0.0) -> Mover:
+    """Adam with a step size that stays."""
+
+    def steps(network: nn.Module) -> Steps:
+        parameters = network.parameters()
+        optimizer = torch.optim.Adam(parameters, lr, betas, weight_decay=weight_decay, fused=True)
+        return Steps(optimizer, constant(lr))
+
+    return steps
