@@ -103,7 +103,8 @@ def test_only_the_coarsest_layers_depend_on_it(name: str) -> None:
         *(
             "dense.weight",
             "dense.bias",
-            "dense.left",
+            "dense.parametrizations.weight.original",
+            "dense.parametrizations.weight.0.left",
             "center",
             "latent_conv.weight",
             "conv_last.weight",
