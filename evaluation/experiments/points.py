@@ -1,16 +1,15 @@
-"""Points in the plane, as pictures of one pixel with two channels: mixtures of Gaussians, and networks for them.
+"""Networks for points in the plane, which are pictures of one pixel with two channels.
 
 So the players, objectives and penalties are those of pictures. At these sizes a step costs what starting its operations
 costs, so several runs are computed side by side, by networks whose weights have one dimension more; they share nothing
 else than the clock.
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import product
-from typing import Any, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,45 +18,8 @@ from models.discriminator import Discriminator, Verdict
 from models.generator import Generator
 from models.layers import MinibatchStdDev
 from models.minibatch import MinibatchDiscrimination
+from models.normalization import SpectralLinear
 from training.objectives import Loss, Objective
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Gaussians of one deviation, as many points from each."""
-
-    modes: tuple[tuple[float, float], ...]  # their means
-    deviation: float
-
-    def sample(self, count: int, rng: torch.Generator) -> Tensor:
-        """Points as pictures: (count, 2, 1, 1)."""
-        modes = torch.tensor(self.modes)[torch.randint(len(self.modes), (count,), generator=rng)]
-        points = modes + self.deviation * torch.randn(count, 2, generator=rng)
-        return points[:, :, None, None]
-
-    def judge(self, points: Tensor) -> tuple[int, float]:
-        """How many modes points (N, 2) cover, and which share of them is good.
-
-        A point is good within three deviations of a mode. A mode is covered if it has a tenth of its due of good
-        points.
-        """
-        distances, nearest = torch.cdist(points, torch.tensor(self.modes)).min(1)
-        good = distances <= 3 * self.deviation
-        counts = nearest[good].bincount(minlength=len(self.modes))
-        covered = counts * 10 * len(self.modes) >= len(points)
-        return int(covered.sum()), float(good.float().mean())
-
-
-def ring(count: int, deviation: float) -> Mixture:
-    """Modes evenly on the unit circle."""
-    angles = [2 * math.pi * i / count for i in range(count)]
-    return Mixture(tuple((math.cos(angle), math.sin(angle)) for angle in angles), deviation)
-
-
-def grid(side: int, deviation: float) -> Mixture:
-    """A square of side x side modes, evenly from -1 to 1 both ways."""
-    ticks = [2 * i / (side - 1) - 1 for i in range(side)]
-    return Mixture(tuple(product(ticks, ticks)), deviation)
 
 
 class Linears(nn.Module):
@@ -77,6 +39,74 @@ class Linears(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map each run's features by its own layer."""
         return torch.baddbmm(self.bias, x, self.weight)
+
+
+class LeCunLinears(Linears):
+    """The same, whose first weights are N(0, 1 / n_in) and biases 0: SELU then keeps unit variance."""
+
+    def __init__(
+        self,
+        runs: int,
+        n_in: int,  # input features
+        n_out: int,  # output features
+    ) -> None:
+        super().__init__(runs, n_in, n_out)
+        nn.init.normal_(self.weight, std=n_in**-0.5)
+        nn.init.zeros_(self.bias)
+
+
+class SpectralLinears(nn.Module):
+    """A dense layer with spectral norm for each of several runs: (runs, N, n_in) -> (runs, N, n_out)."""
+
+    def __init__(
+        self,
+        runs: int,
+        n_in: int,  # input features
+        n_out: int,  # output features
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(SpectralLinear(n_in, n_out) for _ in range(runs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map each run's features by its own layer."""
+        return torch.stack([layer(batch) for layer, batch in zip(self.layers, x, strict=True)])
+
+
+class BatchNorms(nn.Module):
+    """Batch norm for each of several runs, by the batch at all times: (runs, N, n) -> the same."""
+
+    def __init__(
+        self,
+        runs: int,
+        features: int,  # n
+    ) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(runs, 1, features))
+        self.shift = nn.Parameter(torch.zeros(runs, 1, features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each run's features over its batch."""
+        variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
+        return torch.addcmul(self.shift, (x - mean) * torch.rsqrt(variance + 1e-5), self.scale)
+
+
+class Units(NamedTuple):
+    """What networks are made of."""
+
+    layer: Callable[[int, int, int], nn.Module]  # of runs, input features, output features
+    activation: Callable[[], nn.Module]  # of hidden layers
+    normed: bool = False  # whether hidden layers have batch norm
+
+
+UnitsName = Literal["relu", "selu", "elu", "batch", "spectral", "spectral-batch"]
+UNITS: dict[UnitsName, Units] = {
+    "relu": Units(Linears, nn.ReLU),
+    "selu": Units(LeCunLinears, nn.SELU),
+    "elu": Units(LeCunLinears, nn.ELU),
+    "batch": Units(Linears, nn.ReLU, normed=True),
+    "spectral": Units(SpectralLinears, nn.ReLU),
+    "spectral-batch": Units(SpectralLinears, nn.ReLU, normed=True),
+}
 
 
 class BatchStatistic(nn.Module):
@@ -124,39 +154,75 @@ def mlp(
     hidden: int,  # units of both hidden layers
     n_out: int,  # output features
     before_last: BatchStatistic | None = None,  # appends to the last layer's input
+    units: UnitsName = "relu",
 ) -> nn.Sequential:
-    """Two hidden layers of ReLUs: (runs, N, n_in) -> (runs, N, n_out)."""
-    features = (Linears(runs, n_in, hidden), nn.ReLU(), Linears(runs, hidden, hidden), nn.ReLU())
+    """Two hidden layers: (runs, N, n_in) -> (runs, N, n_out)."""
+    layer, activation, normed = UNITS[units]
+    network = nn.Sequential()
+    for seen in (n_in, hidden):
+        network.append(layer(runs, seen, hidden))
+        if normed:
+            network.append(BatchNorms(runs, hidden))
+        network.append(activation())
     if before_last is None:
-        return nn.Sequential(*features, Linears(runs, hidden, n_out))
-    return nn.Sequential(*features, before_last, Linears(runs, hidden + before_last.appended, n_out))
+        return network.append(layer(runs, hidden, n_out))
+    return network.extend([before_last, layer(runs, hidden + before_last.appended, n_out)])
 
 
-class PointGenerator(Generator):
-    """z ~ N(0, I) -> a point, of the run whose turn it is: a batch is that of the first run, then of the second, ..."""
+class RunwiseGenerator(Generator):
+    """Latent vectors -> points, each by the run whose turn it is: a batch is the first run's, then the second's, ...
+
+    Subclasses implement `points`. The prior is N(0, I) unless they say otherwise.
+    """
 
     def __init__(
         self,
         runs: int,  # networks side by side
-        hidden: int,  # units of both hidden layers
-        latent_size: int,  # length of z
+        latent_size: int,  # length of the latent vector
     ) -> None:
         super().__init__()
         self.resolutions, self.image_channels = (1,), 2
-        self.runs, self.hidden, self.latent_size = runs, hidden, latent_size
-        self.layers = mlp(runs, latent_size, hidden, 2)
+        self.runs, self.latent_size = runs, latent_size
+
+    @abstractmethod
+    def points(self, z: Tensor) -> Tensor:
+        """Latent vectors (runs, N, latent_size) -> points (runs, N, 2)."""
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """N(0, I): (count, latent_size)."""
         return torch.randn(count, self.latent_size, generator=rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the points (N, 2, 1, 1)."""
-        yield self.layers((z * truncation).view(self.runs, -1, self.latent_size)).view(-1, 2, 1, 1)
+        """Yield the points (N, 2, 1, 1). Truncation makes the whole latent vector smaller."""
+        yield self.points((z * truncation).view(self.runs, -1, self.latent_size)).view(-1, 2, 1, 1)
+
+
+class PointGenerator(RunwiseGenerator):
+    """z ~ N(0, I) -> a point."""
+
+    def __init__(
+        self,
+        runs: int,  # networks side by side
+        hidden: int,  # units of both hidden layers
+        latent_size: int,  # length of z
+        units: UnitsName = "relu",
+    ) -> None:
+        super().__init__(runs, latent_size)
+        self.hidden, self.units = hidden, units
+        self.layers = mlp(runs, latent_size, hidden, 2, units=units)
+
+    def points(self, z: Tensor) -> Tensor:
+        """Latent vectors (runs, N, latent_size) -> points (runs, N, 2)."""
+        return cast(Tensor, self.layers(z))
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"runs": self.runs, "hidden": self.hidden, "latent_size": self.latent_size}
+        return {
+            "runs": self.runs,
+            "hidden": self.hidden,
+            "latent_size": self.latent_size,
+            "units": self.units,
+        }
 
 
 class PointDiscriminator(Discriminator):
@@ -167,10 +233,11 @@ class PointDiscriminator(Discriminator):
         runs: int,  # networks side by side
         hidden: int,  # units of both hidden layers
         before_last: BatchStatistic | None = None,  # appends to the last layer's input
+        units: UnitsName = "relu",
     ) -> None:
         super().__init__()
         self.resolutions, self.runs = (1,), runs
-        self.layers = mlp(runs, 2, hidden, 1, before_last)
+        self.layers = mlp(runs, 2, hidden, 1, before_last, units)
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:  # noqa: ARG002
         """Judge the points [(N, 2, 1, 1)]: score (N,).
