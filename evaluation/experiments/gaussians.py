@@ -1,11 +1,11 @@
-"""Which modes of a mixture of Gaussians a system covers, by objective, penalty and trick.
+"""Which modes of a mixture of Gaussians a system covers, by objective, penalty and trick, and as a whole.
 
 Everything but what a row varies is the same: networks, Adam, one move of each side per round. The subjects are those of
 many papers on modes: a ring of 8 and a grid of 25 (Metz et al. 2017, "Unrolled GANs", arXiv 1611.02163; Lin et al.
 2018, "PacGAN", arXiv 1712.04086; MINE, arXiv 1801.04062, section 5.1).
 
 Deviations: wider Gaussians and far fewer steps than in the papers; the points judged are of the weights as they are at
-the end, not of a moving average. See also `gaussians_tricks.py`.
+the end, not of a moving average. See also `gaussians_tricks.py` and `gaussians_systems.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from evaluation.experiments.experiment import Result, Row, markdown, spread
 from evaluation.experiments.gaussians_setting import Setting, Variation
+from evaluation.experiments.gaussians_systems import KNOWN_AS, SYSTEMS
 from evaluation.experiments.gaussians_tricks import TRICKS
 from evaluation.experiments.play import play
 from training.game import Game
@@ -27,7 +28,7 @@ from training.game import Game
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
 
-VARIATIONS = TRICKS
+VARIATIONS = {**TRICKS, **SYSTEMS}
 JUDGED = 5000  # points of a run that are counted
 DRAWN = 400  # points in a panel of the figure
 COLUMNS = 8  # panels of the figure in a line
@@ -98,12 +99,13 @@ class Gaussians(Setting):
         return Found(points.view(self.runs, JUDGED, 2), labels)
 
     def table(self, results: Mapping[str, Result]) -> str:
-        """A line for each row."""
-        header = ("objective or trick", f"modes of {self.classes}", "good points")
+        """A line for each row, then one for each system that is a row of another name."""
+        header = ("objective, trick or system", f"modes of {self.classes}", "good points")
         lines = [
             (name, spread(found["modes"], 1), spread(found["good"], 2)) for name, found in results.items()
         ]
-        return markdown(header, lines)
+        known = [(system, ", ".join(rows)) for system, rows in KNOWN_AS.items()]
+        return f"{markdown(header, lines)}\n{markdown(('system', 'row'), known)}"
 
     def figure(self, results: Mapping[str, Result], path: Path) -> None:
         """The points of the first run, a panel for each row."""

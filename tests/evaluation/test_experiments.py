@@ -13,14 +13,32 @@ import torch
 from evaluation.experiments.__main__ import parse
 from evaluation.experiments.experiment import Experiment, Result, Row, markdown, run, spread
 from evaluation.experiments.gaussians import VARIATIONS, Gaussians
+from evaluation.experiments.gaussians_systems import KNOWN_AS, stacked_gan
 from evaluation.experiments.mixtures import Mixture, grid, ring
 from evaluation.experiments.mutual_information import MutualInformation, correlated, truth
 from evaluation.experiments.play import play
-from evaluation.experiments.points import BatchDeviation, PointDiscriminator, PointGenerator, run_by_run
+from evaluation.experiments.point_autoencoders import DrawingPointGenerator, Observed, PointDRAW, PointVAE
+from evaluation.experiments.point_systems import (
+    AutoencodingDiscriminator,
+    CodedPointGenerator,
+    LabelledPointDiscriminator,
+    LabelledPointGenerator,
+    RecurrentPointGenerator,
+    TellingPointDiscriminator,
+)
+from evaluation.experiments.points import (
+    BatchDeviation,
+    PointDiscriminator,
+    PointGenerator,
+    mlp,
+    run_by_run,
+)
 from training.adversarial import duel
 from training.game import Game
 from training.objectives import OBJECTIVES
+from training.recipes import RECIPES
 from training.steps import Steps
+from training.vae import distance_to_prior
 
 TINY = Gaussians(rounds=2, batch=4, runs=2, hidden=8, latent_size=4, code_size=2)
 
@@ -84,6 +102,37 @@ def test_runs_side_by_side_do_not_know_of_one_another(objective: str) -> None:
         assert not torch.allclose(one[1], other[1])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        name for name, each in VARIATIONS.items() if each.together and name != "dragan"
+    ],  # see gaussians_tricks.py
+)
+def test_runs_of_a_row_do_not_know_of_one_another(name: str) -> None:
+    """The first of two runs stays what it is, whatever the second one's reals are."""
+    ends = []
+    for factor in (1.0, 3.0):
+        torch.manual_seed(0)
+        game = VARIATIONS[name].build(TINY)
+
+        def reals(count: int, rng: torch.Generator, factor: float = factor) -> torch.Tensor:
+            first, second = TINY.learned.sample(count, rng).chunk(2)
+            return torch.cat([first, second * factor])
+
+        play(game, reals, 1, 3, 16, seed=0, labels=TINY.learned.labels)
+        ends.append(game.generator(game.generator.prior(32, _rng()))[-1].chunk(2))
+    (one, changing), (same, changed) = ends
+    assert torch.equal(one, same)
+    assert not torch.allclose(changing, changed)
+
+
+@pytest.mark.parametrize("name", ["began", "mine", "stacked-gan"])
+def test_runs_one_after_another_differ(name: str) -> None:
+    assert not VARIATIONS[name].together
+    first, second = TINY.trained(VARIATIONS[name]).points
+    assert not torch.allclose(first, second)
+
+
 def test_a_run_among_others_gets_its_gradient_over_their_number() -> None:
     real, fake = torch.randn(2, 12, generator=_rng())
     fake.requires_grad_()
@@ -108,6 +157,128 @@ def test_every_row_of_gaussians_is_measured(name: str) -> None:
     assert len(result["modes"]) == len(result["good"]) == TINY.runs
     assert all(len(point) == 2 for point in result["points"])
     json.dumps(result, allow_nan=False)
+
+
+def test_every_system_is_a_row() -> None:
+    systems = {name for name in RECIPES if not name.endswith(("-cpu", "-64", "-faces"))}
+    assert systems <= KNOWN_AS.keys() | VARIATIONS.keys()
+    assert {row for rows in KNOWN_AS.values() for row in rows} <= VARIATIONS.keys()
+    assert len(KNOWN_AS["f-gan"]) == 9
+    assert "| f-gan | f-total-variation, f-kl, " in TINY.table({})
+
+
+def test_a_label_asks_for_a_point_and_is_judged_with_it() -> None:
+    g, d = LabelledPointGenerator(2, 8, 4, 3), LabelledPointDiscriminator(2, 8, 3)
+    z = g.prior(6, _rng())
+    labels = z[:, -3:].argmax(1)
+    others = g.with_labels(z, (labels + 1) % 3)
+    assert g.with_labels(z, labels).equal(z)
+    assert not torch.isclose(g(z)[-1], g(others)[-1]).any()
+    points = g(z)
+    assert not torch.isclose(d(points, labels).score, d(points, (labels + 1) % 3).score).any()
+
+
+def test_how_many_points_are_of_the_mode_asked_for() -> None:
+    obeyed = TINY.rows()["ac-gan"].measure()["obeyed"]
+    assert len(obeyed) == TINY.runs
+    assert "obeyed" not in TINY.rows()["infogan"].measure()
+
+
+@pytest.mark.parametrize("field", ["classes", "latents"])
+def test_what_is_told_of_a_point_is_its_own_runs(field: str) -> None:
+    d = TellingPointDiscriminator(2, 8, 3, field)  # type: ignore[arg-type]
+    points = torch.randn(6, 2, 1, 1, generator=_rng())
+    told = getattr(d([points]), field)
+    assert told.shape == (6, 3)
+    with torch.no_grad():
+        d.tell.bias[1] += 1
+    assert torch.allclose(
+        getattr(d([points]), field) - told, torch.tensor([0.0, 1.0]).repeat_interleave(3)[:, None]
+    )
+
+
+def test_codes_end_the_latent_vector() -> None:
+    g = CodedPointGenerator(1, 8, 4, 2, (5,))
+    numbers, (choice,) = g.codes.split(g.prior(100, _rng())[:, -7:])
+    assert numbers.abs().max() <= 1
+    assert choice.sum(1).eq(1).all()
+    assert choice.sum(0).gt(0).all()
+
+
+def test_recurrent_generators_add_to_a_canvas_step_by_step() -> None:
+    for g in (RecurrentPointGenerator(2, 8, 4, steps=3), DrawingPointGenerator(2, 8, 4, steps=5)):
+        z = g.prior(6, _rng()).view(2, 3, -1)
+        canvases = list(g.canvases(z))
+        assert len(canvases) == g.steps
+        assert torch.equal(g.points(z), canvases[-1])
+        later = z.clone()
+        later[:, :, -4:] *= -2  # the last step's
+        assert torch.equal(list(g.canvases(later))[-2], canvases[-2])
+        assert not torch.allclose(g.points(later), canvases[-1])
+
+
+def _auto_encoders() -> tuple[PointVAE, PointDRAW]:
+    return PointVAE(2, 8, 4), PointDRAW(DrawingPointGenerator(2, 8, 4, steps=3))
+
+
+def test_observed_points_have_the_likelihoods_noise() -> None:
+    for network in _auto_encoders():
+        with torch.no_grad():
+            network.log_deviation[1] = -9.0
+        observed = Observed(network)
+        z = observed.prior(2000, _rng())
+        z[:, :-2] = z[:1, :-2]
+        points = observed(z)[-1].flatten(1)
+        (means,) = network.decoder(z[:, :-2])
+        assert points[:1000].std(0).tolist() == pytest.approx([2 * math.exp(-2)] * 2, rel=0.1)
+        assert torch.allclose(points[1000:], means[1000:].flatten(1), atol=0.01)
+
+
+def test_auto_encoders_know_their_decoders_prior() -> None:
+    """A network that is told nothing has the prior for its posterior, and its decoder paints the noise."""
+    for network in _auto_encoders():
+        posterior = network.encoder[-1] if isinstance(network, PointVAE) else network.posterior
+        with torch.no_grad():
+            for parameter in posterior.parameters():
+                parameter.zero_()
+        noise = network.decoder.prior(6, _rng())
+        found = network(torch.randn(6, 2, 1, 1, generator=_rng()), noise)
+        assert distance_to_prior(found.posterior).abs().max() == 0
+        assert torch.allclose(found.likelihood.mean * 2 - 1, network.decoder(noise)[-1], atol=1e-5)
+
+
+def test_an_auto_encoder_scores_a_point_by_its_error() -> None:
+    d = AutoencodingDiscriminator(1, 8)
+    points = torch.randn(5, 2, 1, 1, generator=_rng())
+    with torch.no_grad():
+        for parameter in d.decoder[-1].parameters():
+            parameter.zero_()  # all points are made again as 0
+    assert torch.allclose(d([points]).score, -points.abs().mean((1, 2, 3)))
+
+
+def test_units_normalise_features_or_weights() -> None:
+    x = torch.randn(2, 400, 3, generator=_rng()) * 5 + 7
+    torch.manual_seed(0)
+    normed = mlp(2, 3, 8, 1, units="batch")[1](mlp(2, 3, 8, 1, units="batch")[0](x))
+    assert normed.mean(1).abs().max() < 1e-3
+    assert normed.std(1, correction=0).allclose(torch.ones(2, 8), atol=1e-3)
+    spectral = mlp(2, 3, 8, 1, units="spectral")[0]
+    for layer in spectral.layers:
+        assert torch.linalg.matrix_norm(layer.normalized(), 2).item() == pytest.approx(1, abs=1e-3)
+    deep = torch.randn(1, 2000, 64, generator=_rng())
+    assert mlp(1, 64, 64, 64, units="selu")[:-1](deep).var().item() == pytest.approx(1, abs=0.25)
+
+
+def test_the_levels_of_a_stack_are_joined_after_half() -> None:
+    game = stacked_gan(TINY)
+    shown = TINY.rounds * TINY.batch
+    assert [player.begin for player in game.players] == [0] + [0.1 * shown] * 4  # type: ignore[attr-defined]
+    assert game.players[0].end == 0.1 * shown  # type: ignore[attr-defined]
+    assert game.players[-1].level.joint == 0.5 * shown  # type: ignore[attr-defined]
+    g = game.generator
+    z = g.prior(6, _rng())
+    assert g.latent_size == 4 + 8
+    assert not torch.isclose(g(z)[-1], g(g.with_labels(z, (z[:, 4:].argmax(1) + 1) % 8))[-1]).any()
 
 
 def test_the_truth_about_correlated_gaussians() -> None:
