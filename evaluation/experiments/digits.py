@@ -59,7 +59,8 @@ SYSTEMS = {
     ),
     "cgan": System(replace(cgan(), kimg=300, precision="bf16"), 230),
     "cgan-adam": System(
-        replace(cgan(), kimg=220, batch=50, optimizer="adam", lr=0.0005, precision="bf16"), 220
+        replace(cgan(), kimg=220, batch=50, decay_every=50, optimizer="adam", lr=0.0005, precision="bf16"),
+        220,
     ),
     "dcgan": System(small(dcgan_cpu(), kimg=64), 100),
     "wgan-gp": System(small(wgan_gp_cpu(), kimg=96), 180),
