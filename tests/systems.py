@@ -24,7 +24,10 @@ SYSTEMS = {
     "gan": ("tall", "--hidden 8 --units 4 --pieces 2 --latent-size 4"),
     "gran": ("tall", "--widths 4 4 --steps 2 --noise-size 4 --channels-last"),
     "infogan": ("wide", "--widths 4 4 --hidden 8 --noise-size 4"),
-    "lapgan": ("labelled", "--base 4 --widths 8 8 4 --conditional --optimizer adam"),
+    "lapgan": (
+        "labelled",
+        "--base 4 --widths 8 8 4 --conditional --optimizer adam --spectral --historical 0.1 --noise 0.1 0",
+    ),
     "lsgan": (
         "tall",
         "--widths 4 4 --latent-size 4 --norm-d none --spectral --minibatch discrimination --time-scale 2",

@@ -11,7 +11,7 @@ import pytest
 from training.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
-SHARED = {"recipe", "augmented", "duel", "convolutional", "multiscale", "growing", "descent"}
+SHARED = {"recipe", "judged", "augmented", "duel", "convolutional", "multiscale", "growing", "descent"}
 LAYOUT = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),

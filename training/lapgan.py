@@ -10,7 +10,7 @@ Deviations:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -21,11 +21,13 @@ from models.discriminator import Discriminator, Verdict
 from models.frame import resolution_of
 from models.lapgan import Level, level_sides, one_hot
 from models.pyramid import Pyramid
+from training.adversarial import never
 from training.collective import mean_over_ranks
 from training.draws import Draws
 from training.dropout import toss
-from training.game import Batch, Clock, Move, Player
-from training.steps import Mover
+from training.game import Batch, Clock, Move, Player, Schedule
+from training.noise import noise_for
+from training.steps import Steps
 
 GUESSING = 0.7  # binary cross-entropy of one who guesses, ln 2, as the authors' code rounds it
 
@@ -85,6 +87,13 @@ class LevelPlayer(Player):
 
     pyramid: Pyramid  # the levels' filters
     rule: Rule  # who moves
+    noise: Schedule = field(default=never, kw_only=True)  # deviation of instance noise
+    target: float = field(default=1.0, kw_only=True)  # probability that the discriminator is to give reals
+
+    def shown(self, images: Tensor, batch: Batch, clock: Clock) -> list[Tensor]:
+        """The images (N, C, H, W) as the discriminator sees them."""
+        deviation = self.noise(clock)
+        return [images + noise_for(images, deviation, batch.draws, self.name) if deviation > 0 else images]
 
     def paint(self, level: Level, images: Tensor, batch: Batch) -> Tensor:
         """The level's fakes over the coarse images of its reals (N, C, H, W): the same shape."""
@@ -100,16 +109,17 @@ class DiscriminateLevel(LevelPlayer):
     network: Discriminator
     level: Level  # its generator
 
-    def play(self, batch: Batch, clock: Clock) -> Move:  # noqa: ARG002 - it plays alike at all times
+    def play(self, batch: Batch, clock: Clock) -> Move:
         """Binary cross-entropy, the mean over reals and fakes together."""
         toss(batch.draws, self.name, self.network, self.level)
         images = reduced(batch.reals, self.level.side, self.pyramid)
         with torch.no_grad():
             fakes = self.paint(self.level, images, batch)
         real = are_real(batch.draws)
-        verdict: Verdict = self.network([torch.where(real.view(-1, 1, 1, 1), images, fakes)], batch.labels)
+        mixed = torch.where(real.view(-1, 1, 1, 1), images, fakes)
+        verdict: Verdict = self.network(self.shown(mixed, batch, clock), batch.labels)
         score = verdict.score.float()
-        errors = F.binary_cross_entropy_with_logits(score, real.float(), reduction="none")
+        errors = F.binary_cross_entropy_with_logits(score, real * self.target, reduction="none")
         loss, side = errors.mean(), self.level.side
         scalars = {f"loss/d{side}": loss}
         for kind, which in (("real", real), ("fake", ~real)):  # half of the batch each
@@ -131,11 +141,11 @@ class GenerateLevel(LevelPlayer):
     network: Level
     discriminator: Discriminator
 
-    def play(self, batch: Batch, clock: Clock) -> Move:  # noqa: ARG002 - it plays alike at all times
+    def play(self, batch: Batch, clock: Clock) -> Move:
         """Minus the log of the probability that the fakes are real (the non-saturating loss)."""
         toss(batch.draws, self.name, self.network, self.discriminator)
         fakes = self.paint(self.network, reduced(batch.reals, self.network.side, self.pyramid), batch)
-        verdict: Verdict = self.discriminator([fakes], batch.labels)
+        verdict: Verdict = self.discriminator(self.shown(fakes, batch, clock), batch.labels)
         loss = F.softplus(-verdict.score.float()).mean()
         return Move(loss, {f"loss/g{self.network.side}": loss})
 
@@ -148,17 +158,27 @@ class GenerateLevel(LevelPlayer):
 def level_players(
     level: Level,
     discriminator: Discriminator,
-    steps: Mover,
+    steps: tuple[Steps, Steps],  # of the discriminator, of the level
     pyramid: Pyramid,  # the levels' filters
     margin: float,  # of `MarginRule`; 0 for no such rule
+    noise: Schedule,  # deviation of instance noise
+    target: float,  # probability that the discriminator is to give reals
 ) -> tuple[DiscriminateLevel, GenerateLevel]:
     """The two sides of a level; the discriminator moves first."""
     rule = MarginRule(margin) if margin > 0 else Rule()
-    of_d, of_g = steps(discriminator), steps(level)
+    of_d, of_g = steps
     d = DiscriminateLevel(
-        f"d{level.side}", discriminator, *of_d[:2], pyramid, rule, level, momentum=of_d.momentum
+        f"d{level.side}",
+        discriminator,
+        *of_d[:2],
+        pyramid,
+        rule,
+        level,
+        momentum=of_d.momentum,
+        noise=noise,
+        target=target,
     )
     g = GenerateLevel(
-        f"g{level.side}", level, *of_g[:2], pyramid, rule, discriminator, momentum=of_g.momentum
+        f"g{level.side}", level, *of_g[:2], pyramid, rule, discriminator, momentum=of_g.momentum, noise=noise
     )
     return d, g

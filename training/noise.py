@@ -12,14 +12,22 @@ from models.frame import resolution_of
 from training.draws import Draws
 
 
-def noisy(pictures: Sequence[Tensor], deviation: float, draws: Draws, of: str) -> list[Tensor]:
-    """The pictures [(N, C, H, W), ...], coarse to fine, with noise of a standard deviation on each value of the finest.
+def noise_for(samples: Tensor, deviation: float, draws: Draws, of: str) -> Tensor:
+    """Noise of a standard deviation for each number of samples (N, ...): the same shape.
 
-    The coarser ones have the mean of that noise. `of` names what they are pictures of, for noise of its own.
+    `of` names what they are samples of, for noise of its own.
     """
-    shape = pictures[-1].shape[1:]
-    noise = deviation * draws.draw(
+    shape = samples.shape[1:]
+    return deviation * draws.draw(
         f"augment/{of}/noise", lambda count, rng: torch.randn(count, *shape, generator=rng)
     )
+
+
+def noisy(pictures: Sequence[Tensor], deviation: float, draws: Draws, of: str) -> list[Tensor]:
+    """The pictures [(N, C, H, W), ...], coarse to fine, with `noise_for` the finest.
+
+    The coarser ones have the mean of that noise.
+    """
+    noise = noise_for(pictures[-1], deviation, draws, of)
     side = resolution_of(pictures[-1])
     return [picture + F.avg_pool2d(noise, side // resolution_of(picture)) for picture in pictures]

@@ -8,16 +8,19 @@ Deviations: the encoder is trained in the same run; noise of a round is the same
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.discriminator import Verdict
 from models.stacked_gan import BottomGenerator, Encoder, LevelDiscriminator, TopGenerator
-from training.adversarial import Term, weighted_sum
+from training.adversarial import Term, never, weighted_sum
 from training.game import Batch, Clock, Move, Player, Schedule
+from training.noise import noise_for
+from training.objectives.logistic import non_saturating_d
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Level(ABC):
     generator: TopGenerator | BottomGenerator
     discriminator: LevelDiscriminator
     entropy: float  # weight of the entropy loss
+    blur: Schedule = field(default=never, kw_only=True)  # deviation of instance noise
+    target: float = field(default=1.0, kw_only=True)  # probability that the discriminator is to give reals
 
     @abstractmethod
     def real(self, batch: Batch) -> Tensor:
@@ -78,15 +83,22 @@ class Level(ABC):
         with torch.no_grad():
             return cast(Tensor, self.generator(self.given(batch, clock), self.noise(batch)))
 
+    def judged(self, samples: Tensor, batch: Batch, clock: Clock, of: str) -> Verdict:
+        """The verdict on samples of a kind, `of`, with instance noise."""
+        deviation = self.blur(clock)
+        if deviation > 0:
+            samples = samples + noise_for(samples, deviation, batch.draws, f"{of}{self.name}")
+        return cast(Verdict, self.discriminator(samples))
+
     def unread(self, latents: Tensor | None, batch: Batch) -> Term:
         """The entropy loss: how far Q's reading of the noise is from it."""
         assert latents is not None
         error = F.mse_loss(latents.float(), self.noise(batch))
         return Term(f"loss/entropy{self.name}", error, self.entropy)
 
-    def terms(self, fake: Tensor, given: Tensor, batch: Batch) -> list[Term]:
+    def terms(self, fake: Tensor, given: Tensor, batch: Batch, clock: Clock) -> list[Term]:
         """The three losses of the generator."""
-        verdict = self.discriminator(fake)
+        verdict = self.judged(fake, batch, clock, "fake")
         return [
             Term(f"loss/g{self.name}", F.softplus(-verdict.score.float()).mean(), 1.0),
             Term(f"loss/conditional{self.name}", self.conditional(fake, given), 1.0),
@@ -142,9 +154,10 @@ class DiscriminateLevel(TimedPlayer):
 
     def play(self, batch: Batch, clock: Clock) -> Move:
         """Cross-entropy of telling reals from fakes, the mean over both, and the entropy loss."""
-        of_real, of_fake = self.network(self.level.real(batch)), self.network(self.level.paint(batch, clock))
+        of_real = self.level.judged(self.level.real(batch), batch, clock, "real")
+        of_fake = self.level.judged(self.level.paint(batch, clock), batch, clock, "fake")
         real, fake = of_real.score.float(), of_fake.score.float()
-        loss = (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
+        loss = non_saturating_d(real, fake, self.level.target) / 2
         unread = self.level.unread(of_fake.latents, batch)
         means = {"real": real.mean(), "fake": fake.mean()}
         scalars = {f"loss/d{self.level.name}": loss, f"{unread.name}_d": unread.value}
@@ -165,12 +178,13 @@ class GenerateLevel(TimedPlayer):
         """The losses of the level, and a share of those below."""
         given = self.level.given(batch, clock)
         fake = self.network(given, self.level.noise(batch))
-        terms = self.level.terms(fake, given, batch)
+        terms = self.level.terms(fake, given, batch, clock)
         scalars = {term.name: term.value for term in terms}
         share = self.share(clock)
         if self.below is not None and share > 0:
             lower = self.below.generator(fake, self.below.noise(batch))
             terms += [
-                term._replace(weight=term.weight * share) for term in self.below.terms(lower, fake, batch)
+                term._replace(weight=term.weight * share)
+                for term in self.below.terms(lower, fake, batch, clock)
             ]
         return Move(weighted_sum(self.network, fake.new_zeros(()), terms), scalars)

@@ -17,7 +17,8 @@ from models.normalization import spectral_norms
 from training.adversarial import Discriminate, Generate
 from training.collective import ranks, use_global_batch
 from training.draws import Draws
-from training.game import Batch, Clock
+from training.game import Batch, Clock, Move, Player
+from training.growth import Stage
 from training.noise import noisy
 from training.play import set_up_game
 from training.recipes.ac_gan import ACGANRecipe
@@ -28,12 +29,15 @@ from training.recipes.duel import DuelRecipe
 from training.recipes.gan import GANRecipe
 from training.recipes.gran import GRANRecipe
 from training.recipes.infogan import InfoGANRecipe
+from training.recipes.judged import JudgedRecipe
+from training.recipes.lapgan import LAPGANRecipe
 from training.recipes.mine import MINERecipe
 from training.recipes.modern import ModernRecipe
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import ProGANRecipe
 from training.recipes.recipe import DataFormat
 from training.recipes.sagan import SAGANRecipe
+from training.recipes.stacked_gan import StackedGANRecipe
 from training.terms.gradient import one_centered, perturbed
 from training.terms.history import average_history
 from training.terms.matching import feature_matching
@@ -320,3 +324,69 @@ def test_statistics_are_those_of_the_global_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(found.pop("loss"), whole["loss"])
         for name, value in found.items():
             torch.testing.assert_close(value, whole[name][rank * 4 : rank * 4 + 4])
+
+
+LEVELLED: list[JudgedRecipe] = [
+    LAPGANRecipe(resolution=16, kimg=1, batch=8, base=8, widths=(8, 4), coarsest_noise=4, optimizer="adam"),
+    StackedGANRecipe(
+        **{**SMALL, "resolution": 16},
+        widths_e=(4, 4),
+        widths_g=(4, 4),
+        widths_d=(4, 4),
+        feature_size=8,
+        encoder_kimg=0.008,
+        joint_kimg=0.016,
+    ),
+]
+
+
+def _levels(recipe: JudgedRecipe, **changes: Any) -> list[Player]:
+    """The players of a recipe's levels, without an encoder's."""
+    data = DataFormat(3, ("a", "b") if recipe.needs_labels else ())
+    game = set_up_game(replace(recipe, **changes), data, torch.device("cpu"))
+    return [player for player in game.players if player.name != "e"]
+
+
+def _move(player: Player, images: int) -> Move:
+    rng = torch.Generator().manual_seed(3)
+    reals = torch.rand(8, 3, 16, 16, generator=rng) * 2 - 1
+    return player.play(Batch(reals, torch.arange(8) % 2, _draws(), Stage(16, 8)), Clock(images, 1000, 1))
+
+
+@pytest.mark.parametrize("recipe", LEVELLED, ids=lambda recipe: type(recipe).__name__)
+class TestLevels:
+    """LAPGAN's and Stacked GAN's pairs, whose players are their own."""
+
+    def test_smoothing_is_the_discriminators_alone(self, recipe: JudgedRecipe) -> None:
+        plain, smoothed = _levels(recipe), _levels(recipe, real_target=0.8)
+        for one, other in zip(plain, smoothed, strict=True):
+            losses = [_move(player, 100).loss for player in (one, other)]
+            assert torch.equal(*losses) != one.name.startswith("d"), one.name
+
+    def test_noise_is_on_all_that_is_judged_and_fades(self, recipe: JudgedRecipe) -> None:
+        plain, blurred = _levels(recipe), _levels(recipe, noise=(0.5, 0.0))
+        for one, other in zip(plain, blurred, strict=True):
+            for images, alike in ((0, False), (1000, True)):
+                losses = [_move(player, images).loss for player in (one, other)]
+                assert torch.equal(*losses) == alike, one.name
+
+    def test_how_both_are_moved(self, recipe: JudgedRecipe) -> None:
+        plain = _levels(recipe)
+        tricked = _levels(recipe, spectral=True, time_scale=3.0, historical=0.1)
+        for one, other in zip(plain, tricked, strict=True):
+            judges = one.name.startswith("d")
+            assert other.learning_rate(START) == pytest.approx(
+                one.learning_rate(START) * (3 if judges else 1)
+            )
+            norms = spectral_norms(other.network)
+            assert bool(norms) == judges
+            before = [norm.right.clone() for norm, _ in norms]
+            for _ in range(2):
+                other.optimizer.zero_grad()
+                _move(other, 100).loss.backward()  # type: ignore[no-untyped-call]
+                other.pace(START)
+                other.optimizer.step()
+            assert all(not torch.equal(norm.right, was) for (norm, _), was in zip(norms, before, strict=True))
+            moved = [p for p in other.network.parameters() if p.grad is not None]
+            assert moved
+            assert all(other.optimizer.state[p]["history_steps"] == 2 for p in moved)

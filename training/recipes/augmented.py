@@ -4,17 +4,16 @@ from dataclasses import dataclass
 
 from training.augment import Adaptive, Augmentation, OperationName, Scheduled
 from training.objectives import OBJECTIVES
-from training.recipes.recipe import Recipe
+from training.recipes.judged import JudgedRecipe
 from training.schedules import Ramp, ramp
 
 
 @dataclass(frozen=True)
-class AugmentedRecipe(Recipe):
+class AugmentedRecipe(JudgedRecipe):
     """A recipe whose discriminator may see its pictures augmented, for small data sets."""
 
     augment: tuple[OperationName, ...] = ()  # what is done to reals and fakes before they are judged
     augment_p: Ramp = (1.0,)  # probability of each operation for each sample; two values: along a cosine
-    noise: Ramp = (0.0,)  # deviation of Gaussian noise on all that is judged; two values: along a cosine
     ada_target: float = 0.0  # mean sign of reals' logits that ADA keeps, p from 0 on; 0 for the p above
     ada_kimg: float = 500.0  # thousands of real images in which ADA can take p from 0 to 1
 
@@ -22,7 +21,6 @@ class AugmentedRecipe(Recipe):
         super().__post_init__()
         if not all(0 <= probability <= 1 for probability in self.augment_p):
             raise ValueError(f"augment_p must be from 0 to 1, not {self.augment_p}")
-        self.check_not_negative("noise")
         if not 0 <= self.ada_target < 1:
             raise ValueError(f"ada_target must be at least 0 and less than 1, not {self.ada_target}")
         self.check_positive("ada_kimg")

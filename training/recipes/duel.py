@@ -7,16 +7,13 @@ from typing import Literal
 from models.discriminator import Discriminator
 from models.generator import Generator
 from models.minibatch import BatchAware, Variety
-from models.normalization import BatchNorm, normalize_spectrally
+from models.normalization import BatchNorm
 from training.adversarial import Aims, Penalties, duel, no_aims
 from training.game import Game
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
 from training.recipes.augmented import AugmentedRecipe
-from training.schedules import scaled
 from training.steps import Mover
-from training.terms.history import average_history
-from training.terms.spectral import iterate_after_steps
 
 _SMOOTHED = ("non-saturating", "minimax")  # objectives that give reals a probability
 
@@ -25,20 +22,13 @@ _SMOOTHED = ("non-saturating", "minimax")  # objectives that give reals a probab
 class DuelRecipe(AugmentedRecipe):
     """A recipe of a discriminator against a generator."""
 
-    real_target: float = 1.0  # probability that the discriminator is to give reals; below 1 smooths labels
     feature_matching: float = 0.0  # weight, in the generator's loss, of its fakes' mean features
-    historical: float = 0.0  # weight of the distance from the weights' mean over all steps, both players
     dragan: float = 0.0  # lambda of DRAGAN's gradient penalty
     minibatch: Literal["none", Variety] = "none"  # what tells the discriminator of the batch's variety
-    spectral: bool = False  # spectral norm of the discriminator's convolutions and dense layers
-    time_scale: float = 1.0  # factor of the discriminator's step size (two time scales)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.real_target <= 1:
-            raise ValueError(f"real_target must be above 0 and at most 1, not {self.real_target}")
-        self.check_not_negative("feature_matching", "historical", "dragan")
-        self.check_positive("time_scale")
+        self.check_not_negative("feature_matching", "dragan")
 
     def smoothed(self, name: str) -> Objective:
         """The objective of a name, its labels smoothed.
@@ -78,18 +68,10 @@ class DuelRecipe(AugmentedRecipe):
         plain = self.smoothed(name)
         if self.minibatch != "none":
             discriminator = BatchAware(discriminator, self.minibatch)
-        if self.spectral:
-            normalize_spectrally(discriminator)
-        steps_d, steps_g = move_d(discriminator), move_g(generator)
-        for network, steps in ((discriminator, steps_d), (generator, steps_g)):
-            iterate_after_steps(steps.optimizer, network)
-            if self.historical > 0:
-                average_history(steps.optimizer, self.historical)
         return duel(
             discriminator,
             generator,
-            steps_d._replace(learning_rate=scaled(steps_d.learning_rate, self.time_scale)),
-            steps_g,
+            *self.moved(discriminator, generator, move_d, move_g),
             objective or plain,
             replace(penalties or Penalties(), perturbed=self.dragan),
             classify,

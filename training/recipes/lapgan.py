@@ -23,11 +23,13 @@ from models.pyramid import PYRAMIDS, PyramidName
 from training.game import Game, Player
 from training.lapgan import check_levels, level_players
 from training.recipes.descent import DescentRecipe
+from training.recipes.judged import JudgedRecipe
 from training.recipes.recipe import CPU, DataFormat
+from training.schedules import ramp
 
 
 @dataclass(frozen=True)
-class LAPGANRecipe(DescentRecipe):
+class LAPGANRecipe(DescentRecipe, JudgedRecipe):
     """LAPGAN: a pair of networks per level of the Laplacian pyramid, each trained on its own."""
 
     base: int = 8  # side of the coarsest image, pixels
@@ -56,8 +58,9 @@ class LAPGANRecipe(DescentRecipe):
         players: list[Player] = []
         for level, discriminator in zip(generator.cascade(), discriminators(generator), strict=True):
             if not self.levels or level.side in self.levels:
-                pyramid = PYRAMIDS[self.pyramid]
-                players += level_players(level, discriminator, self.steps, pyramid, self.margin)
+                steps = self.moved(discriminator, level, self.steps, self.steps)
+                tricks = self.margin, ramp(self.noise), self.real_target
+                players += level_players(level, discriminator, steps, PYRAMIDS[self.pyramid], *tricks)
         return Game(tuple(players), generator)
 
 

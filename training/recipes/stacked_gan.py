@@ -14,14 +14,15 @@ from typing import ClassVar
 
 from models.stacked_gan import Encoder, StackedGenerator, bottom_discriminator, top_discriminator
 from training.game import Game
-from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import beginning
+from training.recipes.judged import JudgedRecipe
+from training.recipes.recipe import DataFormat
+from training.schedules import beginning, ramp
 from training.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
 from training.steps import adam
 
 
 @dataclass(frozen=True)
-class StackedGANRecipe(Recipe):
+class StackedGANRecipe(JudgedRecipe):
     """Stacked GAN: from labels to an encoder's features, from these to pictures."""
 
     needs_labels: ClassVar[bool] = True
@@ -51,15 +52,17 @@ class StackedGANRecipe(Recipe):
         d1 = top_discriminator(size, self.noise_sizes[0])
         d0 = bottom_discriminator(side, self.widths_d, self.noise_sizes[1], *shape)
         start, joint = self.encoder_kimg * 1000, self.joint_kimg * 1000
-        top = Top("1", e, g.top, d1, self.entropy)
-        bottom = Bottom("0", e, g.bottom, d0, self.entropy, top, joint)
         share, when, move = beginning(joint, self.share), (start, inf), adam(self.lr)
+        upper, lower = (self.moved(d, each, move, move) for d, each in ((d1, g.top), (d0, g.bottom)))
+        blur, target = ramp(self.noise), self.real_target
+        top = Top("1", e, g.top, d1, self.entropy, blur=blur, target=target)
+        bottom = Bottom("0", e, g.bottom, d0, self.entropy, top, joint, blur=blur, target=target)
         players = (
             Encode("e", e, *move(e)[:2], 0, start),
-            DiscriminateLevel("d1", d1, *move(d1)[:2], *when, top),
-            GenerateLevel("g1", g.top, *move(g.top)[:2], *when, top, bottom, share),
-            DiscriminateLevel("d0", d0, *move(d0)[:2], *when, bottom),
-            GenerateLevel("g0", g.bottom, *move(g.bottom)[:2], *when, bottom, None, share),
+            DiscriminateLevel("d1", d1, *upper[0][:2], *when, top),
+            GenerateLevel("g1", g.top, *upper[1][:2], *when, top, bottom, share),
+            DiscriminateLevel("d0", d0, *lower[0][:2], *when, bottom),
+            GenerateLevel("g0", g.bottom, *lower[1][:2], *when, bottom, None, share),
         )
         return Game(players, g)
 
