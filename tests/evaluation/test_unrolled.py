@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evaluation.experiments.points import PointDiscriminator, PointGenerator, ring
+from evaluation.experiments.mixtures import ring
+from evaluation.experiments.points import PointDiscriminator, PointGenerator
 from evaluation.experiments.unrolled import Adam, GenerateUnrolled
 from training.adversarial import Generate
 from training.draws import Draws
