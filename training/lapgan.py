@@ -88,7 +88,6 @@ class LevelPlayer(Player):
     pyramid: Pyramid  # the levels' filters
     rule: Rule  # who moves
     noise: Schedule = field(default=never, kw_only=True)  # deviation of instance noise
-    target: float = field(default=1.0, kw_only=True)  # probability that the discriminator is to give reals
 
     def shown(self, images: Tensor, batch: Batch, clock: Clock) -> list[Tensor]:
         """The images (N, C, H, W) as the discriminator sees them."""
@@ -108,6 +107,7 @@ class DiscriminateLevel(LevelPlayer):
 
     network: Discriminator
     level: Level  # its generator
+    target: float = 1.0  # probability to be given to reals
 
     def play(self, batch: Batch, clock: Clock) -> Move:
         """Binary cross-entropy, the mean over reals and fakes together."""

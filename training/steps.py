@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from training.game import Count, Schedule, none
+from training.game import Clock, Count, Schedule, none
 from training.schedules import constant
 
 
@@ -23,12 +23,13 @@ class Steps(NamedTuple):
 Mover = Callable[[nn.Module], Steps]
 
 
-def adam(lr: float, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 0.0) -> Mover:
-    """Adam with a step size that stays."""
+def adam(lr: float | Schedule, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 0.0) -> Mover:
+    """Adam with a step size that stays, or that changes."""
+    rate = lr if callable(lr) else constant(lr)
 
     def steps(network: nn.Module) -> Steps:
-        parameters = network.parameters()
-        optimizer = torch.optim.Adam(parameters, lr, betas, weight_decay=weight_decay, fused=True)
-        return Steps(optimizer, constant(lr))
+        first, parameters = rate(Clock(0, 1, 0)), network.parameters()
+        optimizer = torch.optim.Adam(parameters, first, betas, weight_decay=weight_decay, fused=True)
+        return Steps(optimizer, rate)
 
     return steps

@@ -10,15 +10,13 @@ Deviations:
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from models.began import BEGANDiscriminator, BEGANGenerator
 from training.began import DiscriminateInEquilibrium, Equilibrium
 from training.game import Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
 from training.schedules import halved
-from training.steps import Steps, adam
+from training.steps import adam
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,10 @@ class BEGANRecipe(DuelRecipe):
         sizes = (self.resolution, self.width, self.latent_size, data.channels, data.frame)
         generator, discriminator = BEGANGenerator(*sizes), BEGANDiscriminator(*sizes)
         equilibrium = Equilibrium(self.gamma, self.k_rate)
-        objective, move = equilibrium.objective(), self._steps
+        objective, rate = equilibrium.objective(), halved(self.lr, self.lr_end, self.halve_every * 1000)
+        move = adam(rate)
         d, g = self.duel(discriminator, generator, move, move, "wgan", objective=objective).players
         return Game((DiscriminateInEquilibrium(**vars(d), equilibrium=equilibrium), g), generator)
-
-    def _steps(self, network: nn.Module) -> Steps:
-        rate = halved(self.lr, self.lr_end, self.halve_every * 1000)
-        return adam(self.lr)(network)._replace(learning_rate=rate)
 
 
 def began() -> BEGANRecipe:

@@ -8,7 +8,7 @@ from torch import nn
 
 from training.recipes.recipe import Recipe
 from training.schedules import decaying, rising
-from training.steps import Steps
+from training.steps import Steps, adam
 
 EPOCH = 50_000  # images, of MNIST or CIFAR-10 without what is for validation
 
@@ -32,11 +32,9 @@ class DescentRecipe(Recipe):
 
     def steps(self, network: nn.Module) -> Steps:
         """How a network is moved."""
-        parameters = network.parameters()
         rate = decaying(self.lr, self.lr_decay, self.decay_every, end=1e-6)
         if self.optimizer == "adam":
-            betas = (self.momentum, 0.999)
-            return Steps(torch.optim.Adam(parameters, lr=self.lr, betas=betas, fused=True), rate)
-        sgd = torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, fused=True)
+            return adam(rate, betas=(self.momentum, 0.999))(network)
+        sgd = torch.optim.SGD(network.parameters(), lr=self.lr, momentum=self.momentum, fused=True)
         rise = rising(self.momentum, self.momentum_rise, EPOCH, self.momentum_end)
         return Steps(sgd, rate, momentum=rise)

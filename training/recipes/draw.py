@@ -8,12 +8,10 @@ Deviations: pictures are of a moving average of the decoder's weights.
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from models.draw import DRAW, DRAWGenerator
 from training.game import Game
 from training.recipes.recipe import DataFormat, Recipe
-from training.schedules import constant
+from training.steps import adam
 from training.terms.gradient_limit import limit_gradients
 from training.vae import Reconstruct
 
@@ -35,10 +33,9 @@ class DRAWRecipe(Recipe):
         sizes = (self.resolution, self.steps, self.step_size, self.hidden, self.write)
         decoder = DRAWGenerator(*sizes, data.channels, data.frame)
         network = DRAW(decoder, self.read)
-        adam = torch.optim.Adam(network.parameters(), betas=(0.5, 0.999), fused=True)
-        limit_gradients(adam, self.gradient_limit)
-        rate = constant(self.lr)
-        return Game((Reconstruct("draw", network, adam, rate),), decoder)
+        steps = adam(self.lr)(network)
+        limit_gradients(steps.optimizer, self.gradient_limit)
+        return Game((Reconstruct("draw", network, *steps[:2]),), decoder)
 
 
 def draw() -> DRAWRecipe:

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-from torch import nn
-
 from models.discriminator import Discriminator
 from models.generator import Generator
 from training.adversarial import Penalties
@@ -13,7 +10,7 @@ from training.game import Clock, Game
 from training.recipes.duel import DuelRecipe
 from training.recipes.recipe import CPU
 from training.schedules import Ramp, ramp
-from training.steps import Steps
+from training.steps import adam
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,8 @@ class MultiscaleRecipe(DuelRecipe):
             *(self.gamma, self.gamma, self.penalty_every),
             *(self.gradient_penalty, self.drift, self.penalty_stride),
         )
-        move = self._steps
+        move = adam(ramp(self.lr), betas=(0.0, 0.99))
         return self.duel(discriminator, generator, move, move, self.objective, penalties, classify)
-
-    def _steps(self, network: nn.Module) -> Steps:
-        """How a network is moved."""
-        adam = torch.optim.Adam(network.parameters(), lr=self.lr[0], betas=(0.0, 0.99), fused=True)
-        return Steps(adam, ramp(self.lr))
 
 
 # Of a recipe for two CPU cores.

@@ -5,12 +5,10 @@ Deviations: Adam, not Adagrad; pictures are of a moving average of the decoder's
 
 from dataclasses import dataclass
 
-import torch
-
 from models.vae import VAE
 from training.game import Game
 from training.recipes.recipe import CPU, DataFormat, Recipe
-from training.schedules import constant
+from training.steps import adam
 from training.vae import Reconstruct
 
 
@@ -25,9 +23,8 @@ class VAERecipe(Recipe):
     def build(self, data: DataFormat) -> Game:
         """Build the game."""
         vae = VAE(self.resolution, self.widths or None, self.latent_size, data.channels, data.frame)
-        adam = torch.optim.Adam(vae.parameters(), fused=True)
-        rate = constant(self.lr)
-        return Game((Reconstruct("vae", vae, adam, rate),), vae.decoder)
+        steps = adam(self.lr, betas=(0.9, 0.999))(vae)
+        return Game((Reconstruct("vae", vae, *steps[:2]),), vae.decoder)
 
 
 def vae() -> VAERecipe:
