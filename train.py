@@ -10,10 +10,10 @@ from pathlib import Path
 import tyro
 
 from models.generator import Generator
-from training import run, state
-from training.collective import LostRankError
-from training.launch import accelerator_for
-from training.measured import Measure, Measured
+from training import checkpoint, run
+from training.distributed.collective import LostRankError
+from training.distributed.launch import accelerator_for
+from training.monitoring.evaluation_result import Measure, EvaluationResult
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.trainer import TrainingError
@@ -74,15 +74,15 @@ def monitor(recipe: Recipe, data: Path, features: Path | None) -> Measure | None
         if features is not None:
             raise ValueError("--features is for metrics while training: say how often with --evaluate-every")
         return None
-    from evaluation.features import FeatureNetwork  # seconds to import
+    from evaluation.metrics.features import FeatureNetwork  # seconds to import
     from evaluation.monitor import Monitor
 
     network = FeatureNetwork(features) if features else None
     evaluate = Monitor(run.open_data(data, recipe), recipe.resolution, recipe.evaluate_pictures, network)
 
-    def measure(generator: Generator) -> Measured | None:
+    def measure(generator: Generator) -> EvaluationResult | None:
         found = evaluate(generator)
-        return Measured(**vars(found)) if found else None
+        return EvaluationResult(**vars(found)) if found else None
 
     return measure
 
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
     if trainer.accelerator.is_main_process:
         if not complete:
             print(f"stopped and saved; go on with: accelerate launch train.py --resume --out {own.out}")
-        for best, found in state.best(own.out)[:1]:
+        for best, found in checkpoint.best(own.out)[:1]:
             print(f"best by {found.rank}, {found.value:.4g}: {best / 'model'}")
     return 0 if complete else 130
 

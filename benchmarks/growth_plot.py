@@ -22,8 +22,8 @@ def plot(path: Path, figures: Mapping[str, Path]) -> None:
     for name, file in figures.items():
         content = json.loads(file.read_text())
         rows = [row for row in content["rows"] if not row["fading"]]
-        sides, clock = [row["side"] for row in rows], "wall" if content["device"] == "cuda" else "cpu"
-        times.loglog(sides, [row[clock] for row in rows], marker="o", label=name)
+        sides, train_state = [row["side"] for row in rows], "wall" if content["device"] == "cuda" else "cpu"
+        times.loglog(sides, [row[train_state] for row in rows], marker="o", label=name)
         memory.semilogx(sides, [row["memory"] for row in rows], marker="o")
     _label(times, "ms per image")
     _label(memory, "peak memory, GB")

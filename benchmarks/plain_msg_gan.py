@@ -1,6 +1,6 @@
 """MSG-GAN's networks and step as one would first write them, to measure the recipe against.
 
-The same functions as `models/msg_gan.py` (`lin_cat`, no attention) and `training/` in float32, by plain means: a
+The same functions as `models/architectures/msg_gan.py` (`lin_cat`, no attention) and `training/` in float32, by plain means: a
 picture is upsampled before it is convolved, the discriminator's step builds the generator's graph too, the generator's
 step collects the discriminator's gradients too, and R1 + R2 are computed in every step.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.game import Batch
+from training.system import Batch
 
 
 class _Conv(nn.Module):
@@ -78,7 +78,7 @@ class PlainGenerator(nn.Module):
 
 
 class PlainDiscriminator(nn.Module):
-    """Pictures 4x4 ... resolution -> score (N,). Its parameters are in the order of `MSGDiscriminator`'s."""
+    """Pictures 4x4 ... resolution -> logits (N,). Its parameters are in the order of `MSGDiscriminator`'s."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class PlainDiscriminator(nn.Module):
         )
         self.conv = _Conv(widths[0] + 1, widths[0], 3)
         self.conv_last = _Conv(widths[0], widths[0], 4, padding=0)
-        self.score = _Conv(widths[0], 1, 1)
+        self.logits = _Conv(widths[0], 1, 1)
 
     def forward(self, images: Sequence[Tensor]) -> Tensor:
         """Judge one picture per sample, given at every resolution."""
@@ -105,7 +105,7 @@ class PlainDiscriminator(nn.Module):
         x = torch.cat([x, deviation.expand(len(x), 1, 4, 4)], dim=1)
         x = F.leaky_relu(self.conv(x), 0.2)
         x = F.leaky_relu(self.conv_last(x), 0.2)
-        return torch.flatten(self.score(x))
+        return torch.flatten(self.logits(x))
 
 
 def take_weights(network: nn.Module, source: nn.Module) -> None:
@@ -115,10 +115,10 @@ def take_weights(network: nn.Module, source: nn.Module) -> None:
             own.copy_(other)
 
 
-def _squared_gradient(score: Tensor, images: Sequence[Tensor]) -> Tensor:
+def _squared_gradient(logits: Tensor, images: Sequence[Tensor]) -> Tensor:
     """Half the mean squared gradient by the images, those of coarse pixels by the pixels' area."""
-    gradients = torch.autograd.grad(score.sum(), images, create_graph=True)
-    total = torch.zeros((), device=score.device)
+    gradients = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    total = torch.zeros((), device=logits.device)
     for gradient in gradients:
         share = (gradient.shape[-1] / gradients[-1].shape[-1]) ** 2
         total = total + share * (gradient**2).sum((1, 2, 3)).mean()

@@ -23,8 +23,8 @@ from typing import Annotated
 import httpx
 import tyro
 
+from models.architectures.msg_gan import MSGGenerator
 from models.checkpoint import save_generator
-from models.msg_gan import MSGGenerator
 
 SERVICES = {"batched": "serving.service:Crescendo", "unbatched": "benchmarks.serving_unbatched:Unbatched"}
 CLIENTS = (1, 4, 16)
@@ -74,16 +74,16 @@ async def load(address: str, clients: int, pictures: int) -> tuple[list[float], 
 
         async def ask() -> None:
             for seed in seeds:
-                asked = time.perf_counter()
+                request = time.perf_counter()
                 (await client.post("/generate", json={"seed": seed})).raise_for_status()
-                latencies.append(time.perf_counter() - asked)
+                latencies.append(time.perf_counter() - request)
 
         started = time.perf_counter()
         await asyncio.gather(*(ask() for _ in range(clients)))
         return latencies, time.perf_counter() - started
 
 
-def measure(model: Path, asked: Arguments) -> None:
+def measure(model: Path, request: Arguments) -> None:
     """Run the services in turn, and print a table."""
     latencies: dict[tuple[str, int], list[float]] = defaultdict(list)
     seconds: dict[tuple[str, int], float] = defaultdict(float)
@@ -91,14 +91,14 @@ def measure(model: Path, asked: Arguments) -> None:
         addresses = {name: stack.enter_context(served(target, model)) for name, target in SERVICES.items()}
         for address in addresses.values():  # adaptive batching learns from its first requests
             asyncio.run(load(address, 4, 32))
-        for _ in range(asked.rounds):
+        for _ in range(request.rounds):
             for clients in CLIENTS:
                 for name, address in addresses.items():
-                    each, whole = asyncio.run(load(address, clients, asked.pictures))
+                    each, whole = asyncio.run(load(address, clients, request.pictures))
                     latencies[name, clients] += each
                     seconds[name, clients] += whole
     print(
-        f"{model.name}: {asked.rounds} x {asked.pictures} pictures, {os.cpu_count()} cores, "
+        f"{model.name}: {request.rounds} x {request.pictures} pictures, {os.cpu_count()} cores, "
         f"load {os.getloadavg()[0]:.1f}"
     )
     print("| clients | service | p50 ms | p95 ms | pictures/s | ratio |")
@@ -107,22 +107,22 @@ def measure(model: Path, asked: Arguments) -> None:
         for name in SERVICES:
             cuts = statistics.quantiles(latencies[name, clients], n=20)
             p50, p95 = cuts[9] * 1e3, cuts[18] * 1e3
-            rate = asked.rounds * asked.pictures / seconds[name, clients]
+            rate = request.rounds * request.pictures / seconds[name, clients]
             ratio = seconds["unbatched", clients] / seconds[name, clients]
             print(f"| {clients} | {name} | {p50:.0f} | {p95:.0f} | {rate:.1f} | {ratio:.2f} |")
 
 
 def main() -> None:
     """Measure the model that is named, or one of random weights."""
-    asked = tyro.cli(Arguments, prog="python -m benchmarks.serving")
+    request = tyro.cli(Arguments, prog="python -m benchmarks.serving")
     with tempfile.TemporaryDirectory() as folder:
-        model = asked.model
+        model = request.model
         if model is None:
             model = Path(folder) / "random"
             model.mkdir()
             recipe = MSGGenerator(64, (128, 128, 128, 64, 32), latent_size=512)
             save_generator(recipe, model, {})
-        measure(model, asked)
+        measure(model, request)
 
 
 if __name__ == "__main__":

@@ -25,5 +25,5 @@ class Unbatched(Crescendo.inner):
 Unbatched.add_asgi_middleware(
     Gate,
     kinds={"/generate": GenerateRequest},
-    order=lambda asked: bentoml.get_current_service().engine.order(asked),
+    order=lambda request: bentoml.get_current_service().engine.order(request),
 )

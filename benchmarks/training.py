@@ -25,19 +25,19 @@ import torch
 import tyro
 from torch import Tensor
 
+from benchmarks.iterations import Cost, HandWritten, Operations, compare, cost, table
 from benchmarks.plain_msg_gan import PlainDiscriminator, PlainGenerator, PlainTraining, take_weights
-from benchmarks.rounds import Cost, HandWritten, Operations, compare, cost, table
 from data_prep.store import PyramidDataset
-from models.msg_gan import paper_widths
+from models.architectures.msg_gan import paper_widths
 from training import run
-from training.ema import MovingAverage
-from training.feed import Feed, Stretch
-from training.game import Game
-from training.memory import memory_of, release
+from training.data.loader import BatchLoader, SampleRange
+from training.monitoring.memory import memory_of, release
+from training.optim.ema import MovingAverage
 from training.recipes import RECIPES
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import Recipe
-from training.views import latents
+from training.system import System
+from training.updaters.images import latents
 
 NEVER = 1e9  # thousands of images
 
@@ -60,9 +60,9 @@ def timed(call: Callable[[], object], rounds: int) -> Callable[[], None]:
 # --- overhead
 
 
-def overhead(recipe: Recipe, asked: argparse.Namespace) -> None:
+def overhead(recipe: Recipe, options: argparse.Namespace) -> None:
     """The trainer, its feed, reports and moving average included, against loops with and without these."""
-    rounds = asked.rounds
+    rounds = options.rounds
     with tempfile.TemporaryDirectory() as folder:
         batch = recipe.growth().at(0).batch
         recipe = replace(
@@ -72,9 +72,9 @@ def overhead(recipe: Recipe, asked: argparse.Namespace) -> None:
             snapshot_every=NEVER,
             checkpoint_every=NEVER,
         )
-        record = run.begin(Path(folder) / "run", asked.recipe, recipe, asked.data)
-        trainer = run.set_up(Path(folder) / "run", record, asked.data)
-        bare, fed = HandWritten(recipe, device()), FedByHand(recipe, asked.data)
+        record = run.begin(Path(folder) / "run", options.recipe, recipe, options.data)
+        trainer = run.set_up(Path(folder) / "run", record, options.data)
+        bare, fed = HandWritten(recipe, device()), FedByHand(recipe, options.data)
         images = rounds * bare.images
         contestants = {
             "hand-written, pictures in memory, no moving average": (timed(bare.round, rounds), images),
@@ -82,11 +82,11 @@ def overhead(recipe: Recipe, asked: argparse.Namespace) -> None:
             "the trainer": (timed(trainer.advance, rounds), images),
         }
         print(
-            f"{asked.recipe}, {asked.repeats} x {rounds} rounds of {batch} images, a report every {images} images"
+            f"{options.recipe}, {options.repeats} x {rounds} rounds of {batch} images, a report every {images} images"
         )
-        print(table(compare(contestants, asked.repeats, device())))
-        fed.feed.close()
-        trainer.feed.close()
+        print(table(compare(contestants, options.repeats, device())))
+        fed.loader.close()
+        trainer.loader.close()
 
 
 class FedByHand(HandWritten):
@@ -94,24 +94,26 @@ class FedByHand(HandWritten):
 
     def __init__(self, recipe: Recipe, data: Path) -> None:
         super().__init__(recipe, device())
-        self.feed = Feed(PyramidDataset(data), recipe.seed, recipe.flip)
-        self.average = MovingAverage(self.game.generator, recipe.ema_half_life * 1000)
+        self.loader = BatchLoader(PyramidDataset(data), recipe.seed, recipe.flip)
+        self.average = MovingAverage(self.system.generator, recipe.ema_half_life * 1000)
 
     def round(self) -> dict[str, Tensor]:
         """Read, play, average."""
-        shown, size = self.clock.images, self.images
-        stretches = [Stretch(start, start + size, self.stage.resolution) for start in (shown, shown + size)]
-        reals, _ = self.feed.take(*stretches)
+        shown, size = self.train_state.images, self.images
+        stretches = [
+            SampleRange(start, start + size, self.stage.resolution) for start in (shown, shown + size)
+        ]
+        reals, _ = self.loader.take(*stretches)
         self.reals = reals.to(self.reals)
         scalars = super().round()
-        self.average.update(self.game.generator, self.clock.images, size)
+        self.average.update(self.system.generator, self.train_state.images, size)
         return scalars
 
 
 # --- eager
 
 
-def eager(recipe: Recipe, asked: argparse.Namespace) -> None:
+def eager(recipe: Recipe, options: argparse.Namespace) -> None:
     """The recipe as it is shipped against a plain float32 implementation, and what each ingredient gives."""
     if not isinstance(recipe, MSGRecipe) or recipe.objective != "rp-gan" or recipe.combine != "lin_cat":
         raise ValueError(
@@ -135,8 +137,8 @@ def eager(recipe: Recipe, asked: argparse.Namespace) -> None:
     rounds = recipe.penalty_every  # so that R1 and R2 are due as often in every measurement
     images = rounds * recipe.batch
     contestants = {name: (timed(call, rounds), images) for name, call in loops.items()}
-    costs = compare(contestants, asked.repeats, device())
-    print(f"{asked.recipe}, {asked.repeats} x {rounds} rounds of {recipe.batch} images")
+    costs = compare(contestants, options.repeats, device())
+    print(f"{options.recipe}, {options.repeats} x {rounds} rounds of {recipe.batch} images")
     print(table(costs))
     with Operations() as counter:
         timed(shipped.round, rounds)()
@@ -150,42 +152,44 @@ def report_use(operations: float, costs: Sequence[Cost], precision: str) -> None
     print(
         f"as shipped: {operations / 1e9:.2f} GFLOP an image; a large matrix product, {kind}: {peak / 1e9:.0f} GFLOP/s"
     )
-    for clock in ("wall", "cpu"):
-        found = operations / statistics.median(getattr(taken, clock) for taken in costs) * 1e3
-        print(f"by {clock} time {found / 1e9:.0f} GFLOP/s, {found / peak:.1%} of that")
+    for train_state in ("wall", "cpu"):
+        found = operations / statistics.median(getattr(taken, train_state) for taken in costs) * 1e3
+        print(f"by {train_state} time {found / 1e9:.0f} GFLOP/s, {found / peak:.1%} of that")
 
 
-def with_plain_networks(recipe: MSGRecipe, game: Game) -> PlainTraining:
+def with_plain_networks(recipe: MSGRecipe, system: System) -> PlainTraining:
     """The plain step on plain networks that have the game's weights."""
     widths = recipe.widths or paper_widths(recipe.resolution)
     generator, judge = PlainGenerator(widths, recipe.latent_size), PlainDiscriminator(widths)
-    discriminate, generate = (player.network for player in game.players)
+    discriminate, generate = (updater.network for updater in system.updaters)
     take_weights(generator.to(device()), generate)
     take_weights(judge.to(device()), discriminate)
     return PlainTraining(generator, judge, list(judge.parameters()), recipe.lr[0], recipe.r1[0])
 
 
-def with_its_networks(recipe: MSGRecipe, game: Game) -> PlainTraining:
+def with_its_networks(recipe: MSGRecipe, system: System) -> PlainTraining:
     """The plain step on the game's own networks."""
-    discriminate, generate = (player.network for player in game.players)
+    discriminate, generate = (updater.network for updater in system.updaters)
     parameters = list(discriminate.parameters())
     return PlainTraining(
-        generate, lambda images: discriminate(images).score, parameters, recipe.lr, recipe.r1
+        generate, lambda images: discriminate(images).logits, parameters, recipe.lr, recipe.r1
     )
 
 
 def plain_rounds(
     recipe: MSGRecipe,
-    training: Callable[[MSGRecipe, Game], PlainTraining],  # what is stepped
+    training: Callable[[MSGRecipe, System], PlainTraining],  # what is stepped
 ) -> Callable[[], tuple[Tensor, Tensor]]:
     """The plain step, beginning with the recipe's weights, on the batches of a hand-written loop."""
     loop = HandWritten(recipe, device())
-    plain = training(recipe, loop.game)
+    plain = training(recipe, loop.system)
 
     def step() -> tuple[Tensor, Tensor]:
         batch = loop.batch(loop.reals)
-        losses = plain.step(batch, latents(loop.game.generator, batch))
-        loop.clock = replace(loop.clock, images=loop.clock.images + recipe.batch, round=loop.clock.round + 1)
+        losses = plain.step(batch, latents(loop.system.generator, batch))
+        loop.train_state = replace(
+            loop.train_state, images=loop.train_state.images + recipe.batch, round=loop.train_state.round + 1
+        )
         return losses
 
     return step
@@ -213,27 +217,27 @@ def matrix_peak(kind: torch.dtype) -> float:
 # --- ranks
 
 
-def ranks(recipe: Recipe, asked: argparse.Namespace) -> None:
+def ranks(recipe: Recipe, options: argparse.Namespace) -> None:
     """Images per second of train.py, its feed and reports included, in one process and in two."""
     cores = sorted(os.sched_getaffinity(0))
     places = torch.cuda.device_count() or len(cores)
     if places < 2:
         raise ValueError(f"ranks needs two cores, or two CUDA devices; this process may use {places}")
     rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(asked.repeats):
+    for _ in range(options.repeats):
         for processes, found in rates.items():
-            found.append(rate(processes, set(cores[:processes]), recipe, asked))
+            found.append(rate(processes, set(cores[:processes]), recipe, options))
     one, two = (statistics.median(found) for found in rates.values())
     ratio = statistics.median(b / a for a, b in zip(*rates.values(), strict=True))
     print(
-        f"{asked.recipe}, {asked.repeats} runs of each, images/s: "
+        f"{options.recipe}, {options.repeats} runs of each, images/s: "
         f"one process {one:.1f}, two {two:.1f}, {ratio:.2f} times as many"
     )
 
 
-def rate(processes: int, cores: set[int], recipe: Recipe, asked: argparse.Namespace) -> float:
+def rate(processes: int, cores: set[int], recipe: Recipe, options: argparse.Namespace) -> float:
     """Images per second of so many processes with a core each: the median of the reports between first and last."""
-    every = asked.rounds * recipe.growth().at(0).batch / 1000
+    every = options.rounds * recipe.growth().at(0).batch / 1000
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     if not torch.cuda.is_available():
@@ -242,9 +246,9 @@ def rate(processes: int, cores: set[int], recipe: Recipe, asked: argparse.Namesp
     with tempfile.TemporaryDirectory() as folder:
         own = [
             "--recipe",
-            asked.recipe,
+            options.recipe,
             "--data",
-            str(asked.data),
+            str(options.data),
             "--out",
             f"{folder}/run",
             "--tracker",
@@ -255,7 +259,7 @@ def rate(processes: int, cores: set[int], recipe: Recipe, asked: argparse.Namesp
         if not torch.cuda.is_available():
             os.sched_setaffinity(0, cores)  # children inherit it
         try:
-            command = [sys.executable, *launch, "train.py", *own, *asked.fields, *more]
+            command = [sys.executable, *launch, "train.py", *own, *options.fields, *more]
             subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         finally:
             os.sched_setaffinity(0, allowed)
@@ -266,11 +270,11 @@ def rate(processes: int, cores: set[int], recipe: Recipe, asked: argparse.Namesp
 # --- growth
 
 
-def growth(recipe: Recipe, asked: argparse.Namespace) -> None:
+def growth(recipe: Recipe, options: argparse.Namespace) -> None:
     """Time per image and peak memory of every phase or resolution."""
     memory = memory_of(device())
     memory.forget_peak()
-    print(f"{asked.recipe}; the process alone takes {memory.peak() / 1e9:.2f} GB")
+    print(f"{options.recipe}; the process alone takes {memory.peak() / 1e9:.2f} GB")
     print(
         "| side | batch | wall, ms/image | CPU, ms/image | memory, GB |\n|---:|---:|---:|---:|---:|",
         flush=True,
@@ -279,18 +283,23 @@ def growth(recipe: Recipe, asked: argparse.Namespace) -> None:
     for pictures, one, images in moments(recipe):
         memory.forget_peak()
         loop = HandWritten(one, device(), images)
-        work, shown = timed(loop.round, asked.rounds), asked.rounds * loop.images
-        costs = [cost(work, shown, device()) for _ in range(asked.repeats + 1)][1 if asked.repeats else 0 :]
+        work, shown = timed(loop.round, options.rounds), options.rounds * loop.images
+        costs = [cost(work, shown, device()) for _ in range(options.repeats + 1)][
+            1 if options.repeats else 0 :
+        ]
         peak = memory.peak() / 1e9
-        wall, cpu = (statistics.median(getattr(taken, clock) for taken in costs) for clock in ("wall", "cpu"))
+        wall, cpu = (
+            statistics.median(getattr(taken, train_state) for taken in costs)
+            for train_state in ("wall", "cpu")
+        )
         print(f"| {pictures} | {loop.stage.batch} | {wall:.2f} | {cpu:.2f} | {peak:.2f} |", flush=True)
         side = loop.stage.resolution
         rows.append({"side": side, "fading": loop.stage.blend < 1, "wall": wall, "cpu": cpu, "memory": peak})
         del loop, work
         release(device())
-    if asked.out:
-        asked.out.write_text(
-            json.dumps({"recipe": asked.recipe, "device": device().type, "rows": rows}, indent=1) + "\n"
+    if options.out:
+        options.out.write_text(
+            json.dumps({"recipe": options.recipe, "device": device().type, "rows": rows}, indent=1) + "\n"
         )
 
 
@@ -340,9 +349,9 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
 
 def main() -> None:
     """Measure."""
-    asked, recipe = parse(sys.argv[1:])
+    options, recipe = parse(sys.argv[1:])
     try:
-        MEASURES[asked.measure](recipe, asked)
+        MEASURES[options.measure](recipe, options)
     except ValueError as error:
         sys.exit(f"benchmarks.training: {error}")
 

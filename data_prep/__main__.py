@@ -47,8 +47,8 @@ def prepare(
 
     if not src.is_dir():
         raise ValueError(f"there is no folder {src}")
-    side, frame = parse_size(size)
-    recipe = Recipe(side, align, channels, labels is not None, frame)
+    side, aspect = parse_size(size)
+    recipe = Recipe(side, align, channels, labels is not None, aspect)
     processes = _workers(workers)
     found = sources.find(src)
     if not found.photos:
@@ -108,7 +108,7 @@ def verify(dst: Destination, /) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    size = shape_text(dataset.size, dataset.frame)
+    size = shape_text(dataset.size, dataset.aspect)
     print(f"{dst} is whole: {len(dataset)} pictures to {size} px, fingerprint {dataset.fingerprint}")
     return 0
 

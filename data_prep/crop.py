@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data_prep.decode import Pixels
-from data_prep.pyramid import SMALLEST, SQUARE, Frame, size_at
+from data_prep.pyramid import SMALLEST, SQUARE, Aspect, size_at
 
 STRIP_SAMPLES = 2**20  # samples taken at once: bounds memory for large crops
 
@@ -26,13 +26,13 @@ class Square:
     angle: float = 0.0  # radians, from the photo's x axis (right) towards its y axis (down)
 
 
-def centre_square(width: int, height: int, frame: Frame = SQUARE) -> Square:
+def centre_square(width: int, height: int, aspect: Aspect = SQUARE) -> Square:
     """The square in the middle of the largest upright rectangle of the frame's proportions in a photo's middle."""
-    side = min(height * SMALLEST / frame[0], width * SMALLEST / frame[1])
+    side = min(height * SMALLEST / aspect[0], width * SMALLEST / aspect[1])
     return Square(width / 2, height / 2, side)
 
 
-def cut(pixels: Pixels, square: Square, size: int, frame: Frame = SQUARE) -> Tensor:
+def cut(pixels: Pixels, square: Square, size: int, aspect: Aspect = SQUARE) -> Tensor:
     """Cut a rectangle out of a photo and reduce it, each pixel the mean over its own area.
 
     Every output pixel is the mean of k x k bilinear samples at most one photo pixel apart, so detail too fine
@@ -55,7 +55,7 @@ def cut(pixels: Pixels, square: Square, size: int, frame: Frame = SQUARE) -> Ten
     downs, acrosses = (
         ((torch.arange(side * per_pixel, dtype=torch.float64) + 0.5) / (side * per_pixel) - 0.5)
         * (square.side * side / size)
-        for side in size_at(size, frame)
+        for side in size_at(size, aspect)
     )
     cos, sin = math.cos(square.angle), math.sin(square.angle)
     photo = torch.from_numpy(pixels)

@@ -457,8 +457,8 @@ def _join(a: Field, b: Field, blend: float) -> Field:
 def _step(start: float, end: float, value: Field) -> Field:
     """Smooth step from 0 at `start` to 1 at `end`, which may lie on either side."""
     t = np.clip((value - start) / (end - start), 0, 1)
-    stepped: Field = (t * t * (3 - 2 * t)).astype(np.float32)
-    return stepped
+    after_step: Field = (t * t * (3 - 2 * t)).astype(np.float32)
+    return after_step
 
 
 def _noise(rng: np.random.Generator, x: Field, y: Field) -> Field:

@@ -29,7 +29,7 @@ class Recipe:
     align: Align = "none"
     channels: decode.Channels = 3
     labelled: bool = False  # keep only photos with a label
-    frame: pyramid.Frame = pyramid.SQUARE  # proportions of the pictures
+    aspect: pyramid.Aspect = pyramid.SQUARE  # proportions of the pictures
 
     def __post_init__(self) -> None:
         if self.size > 1024:
@@ -68,14 +68,14 @@ def prepare_photo(photo: sources.Photo, recipe: Recipe) -> Kept | Refused:
             points = cat_align.parse(_read(annotation, cat_align.MAX_BYTES))
             square = cat_align.face_square(points, width, height)
         else:
-            square = centre_square(width, height, recipe.frame)
+            square = centre_square(width, height, recipe.aspect)
     except (OSError, ValueError) as error:
         return Refused("quarantined", str(error), b"" if pixels is None else _thumbnail(pixels))
     if square.side < recipe.size:
-        sides = "a side" if recipe.frame == pyramid.SQUARE else "on its shorter side"
+        sides = "a side" if recipe.aspect == pyramid.SQUARE else "on its shorter side"
         reason = f"too small: its crop has {square.side:.1f} pixels {sides}, the data set {recipe.size}"
         return Refused("filtered", reason, _thumbnail(pixels))
-    image = cut(pixels, square, recipe.size, recipe.frame)
+    image = cut(pixels, square, recipe.size, recipe.aspect)
     finest_first = pyramid.gaussian(image[None].float(), len(pyramid.level_sizes(recipe.size)))
     return Kept(
         tuple(store.encode_png(level[0].round().clamp(0, 255).byte()) for level in reversed(finest_first))
@@ -101,8 +101,8 @@ def prepare(
     single usable photo there is a report but no data set.
     """
     label_names = sorted({photo.label for photo in found.photos if photo.label}) if recipe.labelled else []
-    writer = store.PyramidWriter(destination, recipe.size, recipe.channels, label_names, recipe.frame)
-    result = report.Report(found, recipe.size, recipe.frame)
+    writer = store.PyramidWriter(destination, recipe.size, recipe.channels, label_names, recipe.aspect)
+    result = report.Report(found, recipe.size, recipe.aspect)
     with progress(len(found.photos)) as advance:
         for photo, outcome in ordered_map(partial(prepare_in_worker, recipe=recipe), found.photos, workers):
             match outcome:

@@ -14,11 +14,11 @@ from itertools import pairwise
 from kornia.geometry.transform import pyrdown, pyrup
 from torch import Tensor
 
-Frame = tuple[int, int]  # height and width, pixels, of the coarsest level
+Aspect = tuple[int, int]  # height and width, pixels, of the coarsest level
 
 SMALLEST = 4  # pixels: shorter side of the coarsest level
 LONGEST = 16  # pixels: longer side of the coarsest level, at most
-SQUARE: Frame = (SMALLEST, SMALLEST)
+SQUARE: Aspect = (SMALLEST, SMALLEST)
 
 
 def level_sizes(size: int) -> tuple[int, ...]:
@@ -33,17 +33,17 @@ def level_sizes(size: int) -> tuple[int, ...]:
     return tuple(1 << bits for bits in range(SMALLEST.bit_length() - 1, size.bit_length()))
 
 
-def size_at(level: int, frame: Frame) -> tuple[int, int]:
+def size_at(level: int, aspect: Aspect) -> tuple[int, int]:
     """Height and width of a level."""
-    return level * frame[0] // SMALLEST, level * frame[1] // SMALLEST
+    return level * aspect[0] // SMALLEST, level * aspect[1] // SMALLEST
 
 
-def shape_text(level: int, frame: Frame) -> str:
+def shape_text(level: int, aspect: Aspect) -> str:
     """A level's size in words: 64x96 for height 64 and width 96."""
-    return "{}x{}".format(*size_at(level, frame))
+    return "{}x{}".format(*size_at(level, aspect))
 
 
-def parse_size(text: str) -> tuple[int, Frame]:
+def parse_size(text: str) -> tuple[int, Aspect]:
     """The finest level and the frame that a size means: "64" is (64, (4, 4)), "64x96" (64, (4, 6)).
 
     Raises:

@@ -39,7 +39,7 @@ class Report:
 
     source: sources.Source
     size: int  # pixels: shorter side of the pictures
-    frame: pyramid.Frame  # their proportions
+    aspect: pyramid.Aspect  # their proportions
     items: list[Item] = field(default_factory=list)
     _kept: list[_Shown] = field(default_factory=list)
     _refused: list[_Shown] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Report:
         content = {
             "counts": self.counts,
             "size": self.size,
-            "frame": self.frame,
+            "frame": self.aspect,
             "ignored_files": self.source.ignored,
             "annotations_without_photo": self.source.orphans,
             "items": [item._asdict() for item in self.items],
@@ -91,7 +91,7 @@ class Report:
         environment = Environment(
             loader=PackageLoader("data_prep"), autoescape=True, undefined=StrictUndefined
         )
-        height, width = pyramid.size_at(self.size, self.frame)
+        height, width = pyramid.size_at(self.size, self.aspect)
         page = environment.get_template("report.html.jinja").render(
             counts=self.counts,
             height=height,

@@ -52,7 +52,7 @@ class Shard(BaseModel):
 class Manifest(BaseModel):
     """What the data set holds; its presence says that the data set is whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     format: Literal["crescendo-pyramid"]
     version: Literal[1]
@@ -60,7 +60,7 @@ class Manifest(BaseModel):
     channels: Literal[1, 3, 4]
     size: int = Field(ge=8, le=2**14)
     levels: tuple[int, ...]
-    frame: tuple[int, int] = pyramid.SQUARE
+    aspect: tuple[int, int] = Field(pyramid.SQUARE, alias="frame")  # the name that data sets of 0.1 have
     pyramid: str
     label_names: tuple[str, ...]
     fingerprint: str
@@ -108,10 +108,10 @@ class PyramidWriter:
         size: int,  # pixels: shorter side of the finest level
         channels: int,  # 1, 3 or 4
         label_names: Sequence[str] = (),  # name of each label's index
-        frame: pyramid.Frame = pyramid.SQUARE,  # proportions of the pictures
+        aspect: pyramid.Aspect = pyramid.SQUARE,  # proportions of the pictures
     ) -> None:
         self._path = path
-        self._size, self._channels, self._frame = size, channels, frame
+        self._size, self._channels, self._frame = size, channels, aspect
         self._levels = pyramid.level_sizes(size)
         self._label_names = tuple(label_names)
         self._schema = _schema(self._levels, self._label_names)
@@ -146,7 +146,7 @@ class PyramidWriter:
             channels=self._channels,  # type: ignore[arg-type]
             size=self._size,
             levels=self._levels,
-            frame=self._frame,
+            aspect=self._frame,
             pyramid=PYRAMID,
             label_names=self._label_names,
             fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
@@ -156,7 +156,8 @@ class PyramidWriter:
             (self._path / (shard.file + ".part")).rename(self._path / shard.file)
         write_whole(self._path / README, _readme(manifest))
         write_whole(
-            self._path / MANIFEST, json.dumps(manifest.model_dump(), indent=1, ensure_ascii=False) + "\n"
+            self._path / MANIFEST,
+            json.dumps(manifest.model_dump(by_alias=True), indent=1, ensure_ascii=False) + "\n",
         )
         (self._path / UNFINISHED).unlink(missing_ok=True)
         return manifest
@@ -224,7 +225,7 @@ class PyramidDataset:
     path: Path
     levels: tuple[int, ...]
     size: int
-    frame: pyramid.Frame
+    aspect: pyramid.Aspect
     channels: int
     label_names: tuple[str, ...]
     fingerprint: str
@@ -233,7 +234,7 @@ class PyramidDataset:
         self.path = Path(path)
         manifest = read_manifest(self.path)
         self.levels, self.size, self.channels = manifest.levels, manifest.size, manifest.channels
-        self.frame, self.label_names = manifest.frame, manifest.label_names
+        self.aspect, self.label_names = manifest.aspect, manifest.label_names
         self.fingerprint = manifest.fingerprint
         self._shards = manifest.shards
         self._batches: list[Any] = []
@@ -264,7 +265,7 @@ class PyramidDataset:
             raise ValueError(
                 f"{self.path} has no level {resolution}, only {', '.join(map(str, self.levels))}"
             )
-        size = pyramid.size_at(resolution, self.frame)
+        size = pyramid.size_at(resolution, self.aspect)
         images = np.empty((len(indices), *size, self.channels), np.uint8)
         for position, index in enumerate(indices):
             batch, row = self._locate(index)
@@ -384,9 +385,9 @@ def read_manifest(path: Path) -> Manifest:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): {_AGAIN}") from error
     if manifest.levels != pyramid.level_sizes(manifest.size):
         raise ValueError(f"{file} is damaged (levels {manifest.levels} for size {manifest.size}): {_AGAIN}")
-    short, long = sorted(manifest.frame)
+    short, long = sorted(manifest.aspect)
     if short != pyramid.SMALLEST or long > pyramid.LONGEST:
-        raise ValueError(f"{file} is damaged (frame {manifest.frame}): {_AGAIN}")
+        raise ValueError(f"{file} is damaged (frame {manifest.aspect}): {_AGAIN}")
     return manifest
 
 

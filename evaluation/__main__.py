@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from models.command import exit_status
+from common.command import exit_status
 
 if TYPE_CHECKING:
     from models.generator import Generator
@@ -52,13 +52,13 @@ def run(
     import torch
     from rich.console import Console
 
+    from common.atomic import write_text
     from data_prep.store import PyramidDataset
     from evaluation.baselines import fit
     from evaluation.evaluate import evaluate
-    from evaluation.features import FeatureNetwork
+    from evaluation.metrics.features import FeatureNetwork
     from evaluation.progress import bars
     from evaluation.report import table
-    from models.atomic import write_text
 
     dataset = PyramidDataset(data)
     network = FeatureNetwork(features) if features else None

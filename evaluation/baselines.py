@@ -6,9 +6,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from common.aspect import checked, resolution_of
 from data_prep.store import PyramidDataset
 from evaluation.progress import Begin, silent
-from models.frame import checked, resolution_of
 from models.generator import Generator
 
 Baseline = Literal["mean-image", "gaussian-pixel"]
@@ -30,7 +30,7 @@ class PixelGaussian(Generator):
         self.latent_size, self.image_channels = mean.numel(), mean.shape[0]
         resolution = resolution_of(mean)
         self.resolutions = (resolution,)
-        self.frame = checked([side * 4 // resolution for side in mean.shape[1:]])
+        self.aspect = checked([side * 4 // resolution for side in mean.shape[1:]])
         self.mean = nn.Parameter(mean, requires_grad=False)
         self.deviation = nn.Parameter(deviation, requires_grad=False)
 

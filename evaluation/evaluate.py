@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from common.aspect import size_at
 from data_prep.store import PyramidDataset
 from evaluation import protocol
-from evaluation.features import FeatureNetwork
-from evaluation.frechet import frechet_distance, moments
-from evaluation.kernel import SUBSETS, kernel_distance
-from evaluation.ms_ssim import pair_similarities
+from evaluation.metrics.features import FeatureNetwork
+from evaluation.metrics.frechet import frechet_distance, moments
+from evaluation.metrics.kernel import SUBSETS, kernel_distance
+from evaluation.metrics.ms_ssim import pair_similarities
+from evaluation.metrics.swd import DIRECTIONS, Patches, level_sizes, sliced_wasserstein
 from evaluation.progress import Begin, silent
 from evaluation.protocol import Plan
-from evaluation.swd import DIRECTIONS, Patches, level_sizes, sliced_wasserstein
-from models.frame import size_at
 from models.generator import Generator
 from models.sampler import Sampler
 
@@ -140,7 +140,7 @@ class _Reals:
 
 def _batches(numbers: NDArray[np.int64], plan: Plan) -> list[NDArray[np.int64]]:
     """Numbers of pictures in parts of an even size, bounded by the pictures' pixels."""
-    size = min(64, max(2, _PIXELS_AT_ONCE // math.prod(size_at(plan.resolution, plan.frame))))
+    size = min(64, max(2, _PIXELS_AT_ONCE // math.prod(size_at(plan.resolution, plan.aspect))))
     return np.split(numbers, range(size, len(numbers), size))
 
 

@@ -17,11 +17,11 @@ import torch
 import tyro
 from torch import Tensor
 
-from evaluation.linear import fit
+from common.command import exit_status
+from common.images import grid, save_png, to_uint8
+from evaluation.logistic_regression import fit
 from models.checkpoint import load_generator
-from models.command import exit_status
 from models.generator import Generator
-from models.pictures import grid, save_png, to_uint8
 from models.sample import parse_seeds
 
 _PENALTY = 0.01  # of the regression
@@ -119,46 +119,46 @@ def find_direction(z: Tensor, marked: Tensor) -> Direction:
     return Direction(torch.from_numpy(slope).to(z), float(offset), without, having, accuracy)
 
 
-def _marked(pictures: Tensor, seeds: list[int], asked: Literal["darker", "lighter"] | Path) -> Tensor:
+def _marked(pictures: Tensor, seeds: list[int], options: Literal["darker", "lighter"] | Path) -> Tensor:
     """Which of the seeds are marked: bool (N,)."""
-    if isinstance(asked, Path):
-        chosen = parse_seeds(asked.read_text().strip())
+    if isinstance(options, Path):
+        chosen = parse_seeds(options.read_text().strip())
         if not set(chosen) <= set(seeds):
-            raise ValueError(f"{asked} marks seeds that are not among --seeds")
+            raise ValueError(f"{options} marks seeds that are not among --seeds")
         return torch.tensor([seed in set(chosen) for seed in seeds])
     light = pictures[:, :3].float().mean((1, 2, 3))
-    return light < light.median() if asked == "darker" else light > light.median()
+    return light < light.median() if options == "darker" else light > light.median()
 
 
-def draw(asked: Arithmetic | Suppress) -> str:
+def draw(options: Arithmetic | Suppress) -> str:
     """Write the picture. Returns what there is to say of it.
 
     Raises:
         ValueError: an argument is out of bounds, there is no whole model, or it is one of labelled pictures.
     """
-    if asked.out.suffix.lower() != ".png" or not asked.out.absolute().parent.is_dir():
-        raise ValueError(f"--out {asked.out} must be a file that ends in .png, in a folder that is there")
-    generator = load_generator(asked.model)
+    if options.out.suffix.lower() != ".png" or not options.out.absolute().parent.is_dir():
+        raise ValueError(f"--out {options.out} must be a file that ends in .png, in a folder that is there")
+    generator = load_generator(options.model)
     if generator.class_names:
-        raise ValueError(f"{asked.model} paints by label, which has no place in latent arithmetic")
-    if isinstance(asked, Arithmetic):
-        groups = [parse_seeds(seeds) for seeds in (asked.a, asked.b, asked.c)]
-        result, rows = arithmetic(generator, groups, asked.noise)
-        save_png(_in_rows(rows), asked.out)
+        raise ValueError(f"{options.model} paints by label, which has no place in latent arithmetic")
+    if isinstance(options, Arithmetic):
+        groups = [parse_seeds(seeds) for seeds in (options.a, options.b, options.c)]
+        result, rows = arithmetic(generator, groups, options.noise)
+        save_png(_in_rows(rows), options.out)
         length = float(
             result.square().mean().sqrt() / latents(generator, list(range(64))).square().mean().sqrt()
         )
         return f"the result's length is {length:.2f} of a seed's"
-    seeds = parse_seeds(asked.seeds)
+    seeds = parse_seeds(options.seeds)
     z = latents(generator, seeds)
-    pictures = paint(generator, z) if not isinstance(asked.marked, Path) else torch.empty(0)
-    found = find_direction(z, _marked(pictures, seeds, asked.marked))
+    pictures = paint(generator, z) if not isinstance(options.marked, Path) else torch.empty(0)
+    found = find_direction(z, _marked(pictures, seeds, options.marked))
     shown = z[:_SHOWN]
     rows = [
         paint(generator, each)
         for each in (found.moved(shown, found.without), shown, found.moved(shown, found.having))
     ]
-    save_png(_in_rows(rows), asked.out)
+    save_png(_in_rows(rows), options.out)
     return f"the direction tells {found.accuracy:.0%} of seeds that it was not found on"
 
 

@@ -20,17 +20,17 @@ from typing import Annotated, Any, get_args
 
 import tyro
 
+from common.command import exit_status
 from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
-from evaluation import board
+from evaluation import leaderboard_page
 from evaluation.baselines import Baseline, fit
-from evaluation.board import Figure, Row
-from evaluation.judge import PICTURES, Judge
+from evaluation.cached_evaluator import PICTURES, Judge
+from evaluation.leaderboard_page import Figure, Row
 from evaluation.progress import Begin, bars
 from evaluation.report import flat
 from evaluation.training_runs import Limit, TrainingFailedError, TrainingRun, known_recipes
 from models.checkpoint import find_model, load_generator, read_config
-from models.command import exit_status
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Arguments:
 
 
 @dataclass
-class Contest:
+class Leaderboard:
     """Who takes part, and the rows so far."""
 
-    asked: Arguments
+    options: Arguments
     dataset: PyramidDataset
     recipes: dict[str, dict[str, Any]]  # those that take part: what `train.py --list` says of them
     fields: dict[str, list[str]]  # that are set, by recipe, as train.py takes them
@@ -89,7 +89,7 @@ class Contest:
             with bars() as begin:
                 row = self.system(name, begin)
             self.rows.append(row)
-            board.write(self.asked.out, self.rows, self.judge.rank, self.about())
+            leaderboard_page.write(self.options.out, self.rows, self.judge.rank, self.about())
             found = row.figures.get(self.judge.rank)
             print(f"{name}: {row.why if found is None else f'{found.mean:.1f}'}", flush=True)
 
@@ -110,9 +110,9 @@ class Contest:
         if self.recipes[name]["needs_labels"] and not self.dataset.label_names:
             return Row(name, "system", state="needs labels", reason="the data have none")
         try:
-            runs = [self.run(name, seed) for seed in range(self.asked.trainings)]
+            runs = [self.run(name, seed) for seed in range(self.options.trainings)]
             for run in runs:
-                kimg = self.asked.kimg or self.recipes[name]["kimg"]
+                kimg = self.options.kimg or self.recipes[name]["kimg"]
                 run.train(self.lock, begin(f"training {run.folder.name}", round(kimg * 1000)))
             return self.judged(name, runs, begin)
         except (TrainingFailedError, ValueError, OSError, RuntimeError) as error:
@@ -121,9 +121,11 @@ class Contest:
 
     def run(self, name: str, seed: int) -> TrainingRun:
         """The run of a recipe from a seed."""
-        folder = self.asked.out / "runs" / (f"{name}-{seed}" if seed else name)
+        folder = self.options.out / "runs" / (f"{name}-{seed}" if seed else name)
         fields = ("--resolution", str(self.dataset.size), "--seed", str(seed), *self.fields.get(name, ()))
-        return TrainingRun(folder, name, self.asked.data, Limit(self.asked.kimg, self.asked.minutes), fields)
+        return TrainingRun(
+            folder, name, self.options.data, Limit(self.options.kimg, self.options.minutes), fields
+        )
 
     def judged(self, name: str, runs: Sequence[TrainingRun], begin: Begin) -> Row:
         """The row of a recipe whose runs are over."""
@@ -142,31 +144,31 @@ class Contest:
 
     def about(self) -> dict[str, Any]:
         """What the board says of itself."""
-        asked, dataset, network = self.asked, self.dataset, self.judge.network
+        options, dataset, network = self.options, self.dataset, self.judge.network
         return {
             "title": f"Leaderboard: {dataset.path.resolve().name}",
             "text": self.text(),
             "data": {"fingerprint": dataset.fingerprint, "images": len(dataset), "size": dataset.size},
-            "limit": {"kimg": asked.kimg, "minutes": asked.minutes, "set": self.fields},
+            "limit": {"kimg": options.kimg, "minutes": options.minutes, "set": self.fields},
             "images_per_set": self.judge.count,
-            "evaluations": asked.seeds,
-            "trainings": asked.trainings,
+            "evaluations": options.seeds,
+            "trainings": options.trainings,
             "features": network.identity() if network else None,
             "device": self.judge.device,
         }
 
     def text(self) -> list[str]:
         """The same in sentences."""
-        asked, judge, dataset = self.asked, self.judge, self.dataset
-        data = f"{len(dataset):,} pictures at {shape_text(dataset.size, dataset.frame)}"
-        length = f"for {asked.kimg * 1000:,.0f} images" if asked.kimg else "as long as its recipe says"
-        if asked.minutes:
-            length += f", but no longer than {board.duration(asked.minutes * 60)}"
-        runs = f"each of {asked.trainings} trainings" if asked.trainings > 1 else "one training"
+        options, judge, dataset = self.options, self.judge, self.dataset
+        data = f"{len(dataset):,} pictures at {shape_text(dataset.size, dataset.aspect)}"
+        length = f"for {options.kimg * 1000:,.0f} images" if options.kimg else "as long as its recipe says"
+        if options.minutes:
+            length += f", but no longer than {leaderboard_page.duration(options.minutes * 60)}"
+        runs = f"each of {options.trainings} trainings" if options.trainings > 1 else "one training"
         text = [
             f"{data}. Each system was trained {length}. The device was {judge.device}.",
             f"{judge.count:,} generated pictures are compared with as many real ones: means (± standard deviations) "
-            f"over {asked.seeds} evaluations of {runs}. Real pictures against other real ones are the floor of a "
+            f"over {options.seeds} evaluations of {runs}. Real pictures against other real ones are the floor of a "
             "distance.",
         ]
         if judge.network is not None:
@@ -231,20 +233,20 @@ def locked(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def lead(asked: Arguments) -> None:
+def lead(options: Arguments) -> None:
     """Hold the contest.
 
     Raises:
         ValueError: an argument is out of bounds, or the data cannot be evaluated.
     """
-    dataset, known = PyramidDataset(asked.data), known_recipes()
-    names = chosen(asked.recipes, known)
-    fields = set_fields(asked.settings, names)
-    judge = Judge(asked.out, dataset, asked.samples, asked.seeds, asked.features)
-    (asked.out / "runs").mkdir(exist_ok=True)
-    with closing(judge), locked(asked.out) as lock:
-        Contest(asked, dataset, {name: known[name] for name in names}, fields, judge, lock).hold()
-    print(f"written to {asked.out / board.NAME}.html, .md and .json")
+    dataset, known = PyramidDataset(options.data), known_recipes()
+    names = chosen(options.recipes, known)
+    fields = set_fields(options.settings, names)
+    judge = Judge(options.out, dataset, options.samples, options.seeds, options.features)
+    (options.out / "runs").mkdir(exist_ok=True)
+    with closing(judge), locked(options.out) as lock:
+        Leaderboard(options, dataset, {name: known[name] for name in names}, fields, judge, lock).hold()
+    print(f"written to {options.out / leaderboard_page.NAME}.html, .md and .json")
 
 
 def main() -> int:

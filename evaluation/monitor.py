@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from data_prep.store import PyramidDataset
 from evaluation.evaluate import Evaluator
-from evaluation.features import FeatureNetwork
+from evaluation.metrics.features import FeatureNetwork
+from evaluation.metrics.swd import COARSEST
 from evaluation.protocol import set_size
 from evaluation.report import flat, ranked_by
-from evaluation.swd import COARSEST
 from models.generator import Generator
 
 

@@ -11,11 +11,11 @@ import torch
 import torchmetrics
 from numpy.typing import NDArray
 
+from common.aspect import Aspect
 from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
-from evaluation import kernel, ms_ssim, swd
-from evaluation.features import FeatureNetwork
-from models.frame import Frame
+from evaluation.metrics import kernel, ms_ssim, swd
+from evaluation.metrics.features import FeatureNetwork
 from models.generator import Generator
 
 MIN_IMAGES, MAX_IMAGES = 16, 50_000  # of each set that is compared
@@ -37,7 +37,7 @@ class Plan:
     seeds: range  # of the samples
     halves: tuple[NDArray[np.int64], NDArray[np.int64]]  # indices of the reals, drawn at random, disjoint
     resolution: int  # shorter side of the pictures, pixels
-    frame: Frame  # their proportions
+    aspect: Aspect  # their proportions
     channels: int  # of the pictures
     seed: int  # the evaluation's: of samples, halves, patches, projections and subsets
 
@@ -49,27 +49,27 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
         ValueError: numbers out of range, or generator and data set do not fit together; says how to mend it.
 
     """
-    resolution, channels, frame = generator.resolutions[-1], generator.image_channels, generator.frame
-    size = shape_text(resolution, frame)
+    resolution, channels, aspect = generator.resolutions[-1], generator.image_channels, generator.aspect
+    size = shape_text(resolution, aspect)
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {MAX_SEED}, not {seed}")
     if resolution < swd.COARSEST:
         raise ValueError(
-            f"the model's pictures are {size}; evaluation needs at least {shape_text(swd.COARSEST, frame)}"
+            f"the model's pictures are {size}; evaluation needs at least {shape_text(swd.COARSEST, aspect)}"
         )
     if dataset.channels != channels:
         raise ValueError(
             f"{dataset.path} has {dataset.channels} channels, the model's pictures have {channels}: "
             f"prepare the data with --channels {channels}"
         )
-    if dataset.frame != frame:
+    if dataset.aspect != aspect:
         raise ValueError(
-            f"{dataset.path} has pictures of {shape_text(dataset.size, dataset.frame)}, the model's are of {size}: "
+            f"{dataset.path} has pictures of {shape_text(dataset.size, dataset.aspect)}, the model's are of {size}: "
             f"prepare the data with --size {size}"
         )
     if resolution not in dataset.levels:
         raise ValueError(
-            f"{dataset.path} goes up to {shape_text(dataset.size, dataset.frame)}, the model "
+            f"{dataset.path} goes up to {shape_text(dataset.size, dataset.aspect)}, the model "
             f"to {size}: prepare the data with --size {size}"
         )
     count = set_size(dataset, samples)
@@ -81,7 +81,7 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
         seeds=range(first, first + count),
         halves=(order[:count], order[count : 2 * count]),
         resolution=resolution,
-        frame=frame,
+        aspect=aspect,
         channels=channels,
         seed=seed,
     )
@@ -111,7 +111,7 @@ def record(
         "generated": "samples compared with the first half of the reals",
         "real": "the second half of the reals compared with the first",
         "resolution": plan.resolution,
-        "frame": list(plan.frame),
+        "aspect": list(plan.aspect),
         "channels": plan.channels,
         "images_per_set": plan.count,
         "samples_requested": plan.requested,

@@ -34,7 +34,7 @@ def ranked_by(features: object) -> str:
 def table(result: dict[str, Any]) -> Group:
     """What `evaluate` returned, readable."""
     protocol = result["protocol"]
-    count, size = protocol["images_per_set"], shape_text(protocol["resolution"], protocol["frame"])
+    count, size = protocol["images_per_set"], shape_text(protocol["resolution"], protocol["aspect"])
     grid = Table(title=f"{count} generated pictures against {count} real ones at {size}")
     grid.add_column("figure")
     grid.add_column("generated", justify="right")
@@ -46,9 +46,9 @@ def table(result: dict[str, Any]) -> Group:
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    swd, frame = result["sliced_wasserstein_distance"], result["protocol"]["frame"]
+    swd, aspect = result["sliced_wasserstein_distance"], result["protocol"]["aspect"]
     for level in swd["real"]:
-        where = "mean" if level == "mean" else shape_text(int(level), frame)
+        where = "mean" if level == "mean" else shape_text(int(level), aspect)
         values = (f"{swd[side][level]:.2f}" for side in ("generated", "real"))
         rows.append((f"SWD x 1000, {where}", *values))
     similarity = result["ms_ssim"]

@@ -7,24 +7,24 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from models.ac_gan import ACGANGenerator
-from models.atomic import write_bytes, write_text
-from models.began import BEGANGenerator
-from models.cgan import CGANGenerator
-from models.dcgan import DCGANGenerator
-from models.draw import DRAWGenerator
+from common.atomic import write_bytes, write_text
+from models.architectures.ac_gan import ACGANGenerator
+from models.architectures.began import BEGANGenerator
+from models.architectures.cgan import CGANGenerator
+from models.architectures.dcgan import DCGANGenerator
+from models.architectures.draw import DRAWGenerator
+from models.architectures.gran import GRANGenerator
+from models.architectures.infogan import InfoGANGenerator
+from models.architectures.lapgan import LAPGANGenerator
+from models.architectures.mlp import MLPGenerator
+from models.architectures.modern import ModernGenerator
+from models.architectures.msg_gan import MSGGenerator
+from models.architectures.progan import ProGANGenerator
+from models.architectures.sagan import SAGANGenerator
+from models.architectures.stacked_gan import StackedGenerator
 from models.generator import Generator
-from models.gran import GRANGenerator
-from models.infogan import InfoGANGenerator
-from models.lapgan import LAPGANGenerator
-from models.mlp import MLPGenerator
-from models.modern import ModernGenerator
-from models.msg_gan import MSGGenerator
-from models.progan import ProGANGenerator
-from models.sagan import SAGANGenerator
-from models.stacked_gan import StackedGenerator
 
-FORMAT = 1  # version of the folder's layout
+FORMAT = 2  # version of the folder's layout; 1 had `frame` for `aspect`
 ARCHITECTURES: dict[str, type[Generator]] = {
     "msg-gan": MSGGenerator,
     "progan": ProGANGenerator,
@@ -87,12 +87,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder} is not a model: {path.name} cannot be read ({error.strerror})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: not JSON ({error}); export the model again") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    if not isinstance(config, dict) or config.get("format") not in (1, FORMAT):
         raise ValueError(f"{path} is not of format {FORMAT}; export the model again with this version")
     if config.get("architecture") not in ARCHITECTURES:
         raise ValueError(
             f"{path} names architecture {config.get('architecture')!r}; known: {', '.join(ARCHITECTURES)}"
         )
+    if config["format"] == 1 and "frame" in config.get("generator", {}):
+        config["generator"]["aspect"] = config["generator"].pop("frame")
     return config
 
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 
-class Verdict(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What a discriminator says of each picture of a batch."""
 
-    score: Tensor  # raw logits, larger for real, (N,)
+    logits: Tensor  # raw logits, larger for real, (N,)
     classes: Tensor | None = None  # logits of the classes, (N, K), of networks that tell them (AC-GAN)
     latents: Tensor | None = None  # what it takes a part of fakes' latent vectors to be, (N, M) (InfoGAN's Q)
-    features: Tensor | None = None  # the last hidden ones, that the score is read off, (N, K)
+    features: Tensor | None = None  # the last hidden ones, that the logits is read off, (N, K)
 
 
 class Discriminator(nn.Module, ABC):
@@ -23,7 +23,7 @@ class Discriminator(nn.Module, ABC):
     feature_size: int = 0  # length of a verdict's features; 0 for none
 
     @abstractmethod
-    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:
         """Judge one picture per sample, given at each of `resolutions`: [(N, C, H, W), ...].
 
         `labels`, int64 (N,), are what a conditional network judges the pictures by.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.frame import SQUARE, Frame
+from common.aspect import SQUARE, Aspect
 
 
 class Generator(nn.Module, ABC):
@@ -23,7 +23,7 @@ class Generator(nn.Module, ABC):
     latent_size: int  # length of the latent vector, a label's entries included
     resolutions: tuple[int, ...]  # shorter sides of the pictures it yields, pixels, coarse to fine
     image_channels: int  # 1 grey, 3 RGB, 4 RGBA
-    frame: Frame = SQUARE  # proportions of the pictures
+    aspect: Aspect = SQUARE  # proportions of the pictures
     class_names: tuple[str, ...] = ()  # of a conditional generator
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Generator(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """The keyword arguments, as JSON values, that build this generator again."""
 
-    def settle(self) -> None:
+    def refresh_statistics(self) -> None:
         """Measure what the weights determine: where truncation draws to, batch norm's statistics, coarse pictures.
 
         Nothing to do for most. The weights themselves stay as they are.

@@ -11,10 +11,10 @@ import torch
 import tyro
 from torch import Tensor
 
+from common.aspect import size_at
+from common.command import exit_status
+from common.images import grid, save_png
 from models.checkpoint import load_generator
-from models.command import exit_status
-from models.frame import size_at
-from models.pictures import grid, save_png
 from models.sampler import Sampler, check_label
 
 MAX_SEEDS = 10_000
@@ -63,44 +63,44 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def sample(asked: Arguments) -> None:
+def sample(options: Arguments) -> None:
     """Draw the pictures and write them.
 
     Raises:
         ValueError: an argument is out of bounds, or there is no whole model.
     """
-    seeds = parse_seeds(asked.seeds)
-    if not 0 <= asked.truncation <= 1:
-        raise ValueError(f"--truncation must be from 0 to 1, not {asked.truncation}")
-    to_folder = asked.out.is_dir() or not asked.out.suffix
-    if not to_folder and asked.out.suffix.lower() != ".png":
-        raise ValueError(f"--out {asked.out} must be a folder, or a file that ends in .png")
-    if not to_folder and not asked.out.absolute().parent.is_dir():
-        raise ValueError(f"--out {asked.out}: there is no folder {asked.out.parent}")
-    if asked.out.is_file() and to_folder:
-        raise ValueError(f"--out {asked.out} is a file; name a folder, or a file that ends in .png")
+    seeds = parse_seeds(options.seeds)
+    if not 0 <= options.truncation <= 1:
+        raise ValueError(f"--truncation must be from 0 to 1, not {options.truncation}")
+    to_folder = options.out.is_dir() or not options.out.suffix
+    if not to_folder and options.out.suffix.lower() != ".png":
+        raise ValueError(f"--out {options.out} must be a folder, or a file that ends in .png")
+    if not to_folder and not options.out.absolute().parent.is_dir():
+        raise ValueError(f"--out {options.out}: there is no folder {options.out.parent}")
+    if options.out.is_file() and to_folder:
+        raise ValueError(f"--out {options.out} is a file; name a folder, or a file that ends in .png")
     torch.set_num_threads(1)  # the last bits depend on it: the pictures are those of the service
-    sampler = Sampler(load_generator(asked.model))
+    sampler = Sampler(load_generator(options.model))
     resolutions = sampler.generator.resolutions
-    resolution = resolutions[-1] if asked.resolution is None else asked.resolution
+    resolution = resolutions[-1] if options.resolution is None else options.resolution
     if resolution not in resolutions:
         raise ValueError(f"--resolution {resolution}: the model has {', '.join(map(str, resolutions))}")
-    if asked.label is not None:
-        check_label(sampler.generator.class_names, asked.label)
-    pixels = math.prod(size_at(resolution, sampler.generator.frame))
+    if options.label is not None:
+        check_label(sampler.generator.class_names, options.label)
+    pixels = math.prod(size_at(resolution, sampler.generator.aspect))
     if not to_folder and len(seeds) * pixels > MAX_GRID:
         raise ValueError(f"a grid holds at most {MAX_GRID // pixels} pictures of this size; name a folder")
 
     def pictures() -> Iterator[Tensor]:
         for seed in seeds:
-            yield sampler.generate([seed], resolution, asked.truncation, asked.label)[0]
+            yield sampler.generate([seed], resolution, options.truncation, options.label)[0]
 
     if to_folder:
-        asked.out.mkdir(parents=True, exist_ok=True)
+        options.out.mkdir(parents=True, exist_ok=True)
         for seed, picture in zip(seeds, pictures(), strict=True):
-            save_png(picture, asked.out / f"{seed}.png")
+            save_png(picture, options.out / f"{seed}.png")
     else:
-        save_png(grid(torch.stack(list(pictures()))), asked.out)
+        save_png(grid(torch.stack(list(pictures()))), options.out)
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from common.images import to_uint8
 from models.generator import Generator
-from models.pictures import to_uint8
 
 
 class Sampler:

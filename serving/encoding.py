@@ -9,7 +9,7 @@ import torch
 from starlette.responses import Response
 from torch import Tensor
 
-from models.pictures import grid, to_pil
+from common.images import grid, to_pil
 from serving.engine import Picture
 from serving.schemas import Format
 

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from common.aspect import size_at
 from models.checkpoint import find_model, load_generator, read_config
-from models.frame import size_at
 from models.sampler import Sampler, check_label
 from serving.schemas import MAX_PIXELS, MAX_SEED, Format, GenerateRequest, GrowRequest, Layout, RefusedError
 
@@ -44,7 +44,7 @@ class Model:
 
     def size(self, resolution: int) -> tuple[int, int]:
         """Height and width of its pictures at a resolution."""
-        return size_at(resolution, self.sampler.generator.frame)
+        return size_at(resolution, self.sampler.generator.aspect)
 
     @property
     def channels(self) -> int:
@@ -58,7 +58,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Order:
+class ResolvedRequest:
     """A request made definite: nothing left to choose, and all of it can be done."""
 
     model: str
@@ -74,7 +74,7 @@ class Order:
 class Job:
     """One picture of an order."""
 
-    order: Order
+    order: ResolvedRequest
     seed: int
 
     @property
@@ -161,40 +161,40 @@ class Engine:
             )  # the first pass sets kernels up
         return engine
 
-    def order(self, asked: GrowRequest) -> Order:
+    def order(self, request: GrowRequest) -> ResolvedRequest:
         """Fill in what a request leaves open.
 
         Raises:
             RefusedError: an unknown model, or what that model cannot do.
         """
-        name = self.default if asked.model is None else asked.model
+        name = self.default if request.model is None else request.model
         if name not in self.models:
             raise RefusedError(404, f"there is no model {name!r}; there are: {', '.join(self.models)}")
         model = self.models[name]
-        resolution = model.resolutions[-1] if asked.resolution is None else asked.resolution
+        resolution = model.resolutions[-1] if request.resolution is None else request.resolution
         if resolution not in model.resolutions:
             sides = ", ".join(map(str, model.resolutions))
             raise RefusedError(400, f"model {name} has no resolution {resolution}; it has {sides}")
-        if asked.format == "jpeg" and model.channels == 4:
+        if request.format == "jpeg" and model.channels == 4:
             raise RefusedError(
                 400, f"model {name} paints transparency, which jpeg has not; ask for png or webp"
             )
         count, layout = 1, None
-        if isinstance(asked, GenerateRequest):
-            count = asked.count
-            layout = asked.layout if count > 1 or asked.layout == "zip" else None
+        if isinstance(request, GenerateRequest):
+            count = request.count
+            layout = request.layout if count > 1 or request.layout == "zip" else None
         pixels = math.prod(model.size(resolution))
         if count * pixels > MAX_PIXELS:
             most = MAX_PIXELS // pixels
             raise RefusedError(
                 400, f"at resolution {resolution} count must be at most {most}; ask several times"
             )
-        seed = secrets.randbelow(MAX_SEED + 2 - count) if asked.seed is None else asked.seed
+        seed = secrets.randbelow(MAX_SEED + 2 - count) if request.seed is None else request.seed
         if seed + count - 1 > MAX_SEED:
             raise RefusedError(400, f"seed + count - 1 must be at most {MAX_SEED}")
         seeds = range(seed, seed + count)
-        labels = self._labels(name, seeds, asked.label)
-        return Order(name, seeds, resolution, asked.truncation, labels, asked.format, layout)
+        labels = self._labels(name, seeds, request.label)
+        return ResolvedRequest(name, seeds, resolution, request.truncation, labels, request.format, layout)
 
     def _labels(self, name: str, seeds: range, label: str | None) -> tuple[str, ...]:
         model = self.models[name]
@@ -216,11 +216,11 @@ class Engine:
         sampler = self.models[order.model].sampler
         return Picture(job, sampler.generate([job.seed], order.resolution, order.truncation, job.label)[0])
 
-    def stages(self, order: Order) -> list[int]:
+    def stages(self, order: ResolvedRequest) -> list[int]:
         """The resolutions of a growing picture, coarse to fine."""
         return [side for side in self.models[order.model].resolutions if side <= order.resolution]
 
-    def grow(self, order: Order) -> Iterator[Tensor]:
+    def grow(self, order: ResolvedRequest) -> Iterator[Tensor]:
         """The first picture of an order at each resolution, uint8 (C, H, W), each computed when asked for."""
         first = Job(order, order.seeds[0])
         for images in self.models[order.model].sampler.stream([first.seed], order.truncation, first.label):

@@ -28,8 +28,8 @@ class Gate:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self.kinds:
             try:
                 headers = Headers(scope=scope)
-                asked = parse(self.kinds[scope["path"]], headers, await _body(headers, receive))
-                scope.setdefault("state", {})["order"] = self.order(asked)
+                request = parse(self.kinds[scope["path"]], headers, await _body(headers, receive))
+                scope.setdefault("state", {})["order"] = self.order(request)
             except RefusedError as refused:
                 answer = JSONResponse({"error": str(refused)}, refused.status)
                 return await answer(scope, receive, send)

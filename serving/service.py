@@ -26,7 +26,7 @@ from serving.pages import pages
 from serving.schemas import GenerateRequest, GrowRequest
 
 if TYPE_CHECKING:  # torch is heavy: it comes with the service's instance, not with this module
-    from serving.engine import Job, Order, Picture
+    from serving.engine import Job, ResolvedRequest, Picture
 
 MAX_BATCH = 16  # pictures painted before what came later gets its turn
 TIMEOUT = 60  # seconds until a request is given up
@@ -51,9 +51,9 @@ class GrowInput(GrowRequest, bentoml.IODescriptor):
     __root_input__ = True
 
     @classmethod
-    async def from_http_request(cls, request: Request, _serde: object) -> "Order":
+    async def from_http_request(cls, request: Request, _serde: object) -> "ResolvedRequest":
         """The order that the gate has let in."""
-        order: Order = request.state.order
+        order: ResolvedRequest = request.state.order
         return order
 
 
@@ -135,7 +135,7 @@ class Crescendo:
         return pictures
 
     @bentoml.api(input_spec=GrowInput, output_spec=EventsOutput)
-    async def generate_progressive(self, order: "Order") -> AsyncGenerator[str, None]:
+    async def generate_progressive(self, order: "ResolvedRequest") -> AsyncGenerator[str, None]:
         """A picture as it grows from 4x4, one event per resolution, each sent as soon as it exists."""
         from serving.encoding import encode
 
@@ -170,7 +170,7 @@ _service: Any = Crescendo  # the decorator has made a `bentoml.Service` of the c
 _service.add_asgi_middleware(
     Gate,
     kinds={"/generate": GenerateRequest, "/generate_progressive": GrowRequest},
-    order=lambda asked: bentoml.get_current_service().engine.order(asked),
+    order=lambda request: bentoml.get_current_service().engine.order(request),
 )
 _service.mount_asgi_app(
     pages(lambda: bentoml.get_current_service().engine, lambda: _service.openapi_spec.asdict()), path="/"

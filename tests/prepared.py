@@ -16,8 +16,8 @@ def write_dataset(folder: Path, images: Tensor, labels: Sequence[int] = ()) -> P
     _, channels, height, width = images.shape
     size = min(height, width)
     names = ascii_lowercase[: max(labels) + 1] if labels else ()
-    frame = (height * 4 // size, width * 4 // size)
-    writer = PyramidWriter(folder, size, channels, names, frame)
+    aspect = (height * 4 // size, width * 4 // size)
+    writer = PyramidWriter(folder, size, channels, names, aspect)
     levels = pyramid.gaussian(images.float(), len(pyramid.level_sizes(size)))[::-1]
     for number in range(len(images)):
         pngs = tuple(encode_png(level[number].round().clamp(0, 255).byte()) for level in levels)

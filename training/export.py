@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from models.atomic import new_folder, write_text
+from common.aspect import SQUARE, size_at
+from common.atomic import new_folder, write_text
+from common.command import exit_status
+from common.images import grid, save_png
 from models.checkpoint import find_model, load_generator, read_config
-from models.command import exit_status
-from models.frame import SQUARE, size_at
-from models.pictures import grid, save_png
 from models.sampler import Sampler
-from training.snapshot import SEEDS
+from training.monitoring.samples import SEEDS
 
 TRUNCATION = 0.8  # of the card's pictures
 
@@ -63,7 +63,7 @@ def card(
     data, settings = about["data"], about["settings"]
     rows = "\n".join(f"| {key} | {json.dumps(value)} |" for key, value in settings.items())
     size, whole = (
-        "{}x{}".format(*size_at(side, network.get("frame", SQUARE)))
+        "{}x{}".format(*size_at(side, network.get("aspect", SQUARE)))
         for side in (resolution, network["resolution"])
     )
     grown = "" if size == whole else f"It has not grown to its {whole} yet.\n"

@@ -17,14 +17,15 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.table import Table as Columns
 
-from models.frame import size_at
-from training import collective, state
-from training.draws import Draws
-from training.ema import MovingAverage
-from training.game import Batch, Clock
-from training.memory import Memory, memory_of, release
-from training.play import Table, memory_format, set_up_game
+from common.aspect import size_at
+from training import checkpoint
+from training.distributed import collective
+from training.iteration import Table, memory_format, set_up_system
+from training.monitoring.memory import Memory, memory_of, release
+from training.optim.ema import MovingAverage
 from training.recipes.recipe import DataFormat, Recipe
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState
 
 _SECONDS = 0.5  # of a phase's timing, at most one round more
 _ROUNDS = 16  # of a phase's timing, at most: the lazy penalties' usual period
@@ -38,7 +39,7 @@ class Forecast:
     phase: int  # index in the growth
     pictures: str  # their size, and whether they fade in
     batch: int  # real images per step, over all ranks
-    piece: int  # samples that a rank computes at once, at most
+    micro_batch: int  # samples that a rank computes at once, at most
     memory: float  # peak, bytes: resident size, or reserved on the device
     rate: float  # real images per second, over all ranks, reading not included
     seconds: float  # left in this phase
@@ -77,7 +78,7 @@ def largest_that_fits(
     return None
 
 
-def fly(
+def estimate(
     recipe: Recipe,
     data: DataFormat,
     accelerator: Accelerator,
@@ -98,10 +99,10 @@ def fly(
         total = round(recipe.kimg * 1000)
         ahead = [i for i, phase in enumerate(phases) if phase.end > images and phase.start < max(total, 1)]
         found = [trials.phase(i, max(images, phases[i].start), limit, known.get(i, 0)) for i in ahead]
-        checkpoint = state.size(trials.table.game, trials.average)
+        saved = checkpoint.size(trials.table.system, trials.average)
     del trials
     release(accelerator.device)
-    return _agreed(Preflight(tuple(found), limit, checkpoint), accelerator.device)
+    return _agreed(Preflight(tuple(found), limit, saved), accelerator.device)
 
 
 class _Trials:
@@ -110,66 +111,72 @@ class _Trials:
     def __init__(self, recipe: Recipe, data: DataFormat, accelerator: Accelerator, memory: Memory) -> None:
         self.recipe, self.data, self.accelerator, self.memory = recipe, data, accelerator, memory
         self.device = accelerator.device
-        game = set_up_game(recipe, data, self.device)
-        self.average = MovingAverage(game.generator, recipe.ema_half_life * 1000)
-        self.table = Table(game, accelerator)
+        system = set_up_system(recipe, data, self.device)
+        self.average = MovingAverage(system.generator, recipe.ema_half_life * 1000)
+        self.table = Table(system, accelerator)
 
     def phase(self, index: int, begin: float, limit: float, known: int) -> Forecast:
         """Choose the phase's piece and time its rounds."""
         growth, total = self.recipe.growth(), round(self.recipe.kimg * 1000)
         phase = growth.phases[index]
         left = min(phase.end, total) - begin
-        clock = Clock(int(begin + left / 2), total, 0, index)  # amid a fade both its sizes are computed
+        train_state = TrainState(
+            int(begin + left / 2), total, 0, index
+        )  # amid a fade both its sizes are computed
         part = phase.batch // self.accelerator.num_processes
         sizes = halvings(min(size for size in (part, self.recipe.micro_batch, known) if size > 0))
-        fit = largest_that_fits(sizes, lambda size: self._bytes(clock, size), limit)
-        height, width = size_at(phase.resolution, self.data.frame)
+        fit = largest_that_fits(sizes, lambda size: self._bytes(train_state, size), limit)
+        height, width = size_at(phase.resolution, self.data.aspect)
         pictures = f"{height}x{width}" + (" fading in" if phase.fading else "")
         if fit is None:
             raise ValueError(
                 f"{pictures} does not fit into memory ({limit / 1e9:.2f} GB), even {sizes[-1]} pictures at a time: "
                 "choose a lower resolution or narrower networks"
             )
-        rate = self._rate(clock, fit[0], left * _SHARE)
+        rate = self._rate(train_state, fit[0], left * _SHARE)
         return Forecast(index, pictures, phase.batch, *fit, rate, left / rate)
 
-    def _bytes(self, clock: Clock, piece: int) -> float:
+    def _bytes(self, train_state: TrainState, micro_batch: int) -> float:
         """Peak memory of a round of one piece, larger by what a second one adds to."""
         self.memory.forget_peak()
         try:
-            self._round(clock, piece, count=min(2 * piece, self._part(clock)))
+            self._round(train_state, micro_batch, count=min(2 * micro_batch, self._part(train_state)))
         except torch.OutOfMemoryError:
             return inf
         return self.memory.peak()
 
-    def _rate(self, clock: Clock, piece: int, images: float) -> float:
+    def _rate(self, train_state: TrainState, micro_batch: int, images: float) -> float:
         """Real images per second: rounds from one in which all penalties are due, until there is time no more."""
         begin = time.perf_counter()
         shown = rounds = 0
         while rounds == 0 or (rounds < _ROUNDS and shown < images and time.perf_counter() - begin < _SECONDS):
-            self._round(Clock(clock.images, clock.total, rounds, clock.phase), piece, self._part(clock))
+            self._round(
+                TrainState(train_state.images, train_state.total, rounds, train_state.phase),
+                micro_batch,
+                self._part(train_state),
+            )
             rounds += 1
-            shown += self.recipe.growth().at(clock.images).batch * self.table.game.turns
+            shown += self.recipe.growth().at(train_state.images).batch * self.table.system.turns
         return shown / (time.perf_counter() - begin)
 
-    def _part(self, clock: Clock) -> int:
-        return self.recipe.growth().at(clock.images).batch // int(self.accelerator.num_processes)
+    def _part(self, train_state: TrainState) -> int:
+        return self.recipe.growth().at(train_state.images).batch // int(self.accelerator.num_processes)
 
-    def _round(self, clock: Clock, piece: int, count: int) -> None:
+    def _round(self, train_state: TrainState, micro_batch: int, count: int) -> None:
         """Every player's moves on `count` pictures, in pieces; no weight moves, as the step size is zero."""
-        stage = self.recipe.growth().at(clock.images)
-        reals = torch.rand(count, self.data.channels, *size_at(stage.resolution, self.data.frame)) * 2 - 1
+        stage = self.recipe.growth().at(train_state.images)
+        reals = torch.rand(count, self.data.channels, *size_at(stage.resolution, self.data.aspect)) * 2 - 1
         batch = Batch(
             reals.to(self.device, memory_format=memory_format(self.recipe)),
             torch.zeros(count, dtype=torch.long, device=self.device) if self.data.class_names else None,
-            Draws(self.recipe.seed, clock.images, stage.batch, slice(0, count), self.device),
+            KeyedRNG(self.recipe.seed, train_state.images, stage.batch, slice(0, count), self.device),
             stage,
         )
-        for player in self.table.game.players:
-            for _ in range(player.moves):
-                scalars = self.table.gradients(player, batch, clock, piece)
-                self.table.step(player, clock, scalars, share=0.0)
-        self.average.update(self.table.game.generator, max(clock.images, 1), count)
+        for updater in self.table.system.updaters:
+            for _ in range(updater.moves):
+                scalars = self.table.gradients(updater, batch, train_state, micro_batch)
+                self.table.step(updater, train_state, scalars, share=0.0)
+        self.average.update(self.table.system.generator, max(train_state.images, 1), count)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -183,7 +190,7 @@ def _agreed(own: Preflight, device: torch.device) -> Preflight:
             f.phase,
             f.pictures,
             f.batch,
-            int(collective.least(f.piece, device)),
+            int(collective.least(f.micro_batch, device)),
             -collective.least(-f.memory, device),
             collective.least(f.rate, device),
             -collective.least(-f.seconds, device),
@@ -200,7 +207,7 @@ def show(preflight: Preflight, folder: Path, kept: int, console: Console) -> Non
         table.add_column(name, justify="left" if name == "pictures" else "right")
     for f in preflight.forecasts:
         amounts = (f"{f.memory / 1e9:.2f} GB", f"{f.rate:.1f}", _duration(f.seconds))
-        table.add_row(str(f.phase), f.pictures, str(f.batch), str(f.piece), *amounts)
+        table.add_row(str(f.phase), f.pictures, str(f.batch), str(f.micro_batch), *amounts)
     console.print(table)
     seconds = sum(f.seconds for f in preflight.forecasts)
     console.print(f"in all {_duration(seconds)}; memory for {preflight.limit / 1e9:.2f} GB")

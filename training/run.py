@@ -22,21 +22,21 @@ from accelerate import Accelerator
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
+from common.aspect import size_at
+from common.atomic import write_text
 from data_prep.store import PyramidDataset
-from models.atomic import write_text
-from models.frame import size_at
-from training import preflight, state
-from training.ema import MovingAverage
-from training.feed import Feed
-from training.game import Clock, Game
-from training.guard import EventLog
-from training.launch import accelerator_for
-from training.measured import Measure
-from training.memory import memory_of
-from training.play import set_up_game
+from training import checkpoint, preflight
+from training.data.loader import BatchLoader
+from training.distributed.launch import accelerator_for
+from training.iteration import set_up_system
+from training.monitoring.evaluation_result import Measure
+from training.monitoring.guard import EventLog
+from training.monitoring.memory import memory_of
+from training.monitoring.tracking import Tracker, open_trackers
+from training.optim.ema import MovingAverage
 from training.recipes import RECIPES
 from training.recipes.recipe import MAY_CHANGE, DataFormat, Recipe
-from training.tracking import Tracker, open_trackers
+from training.system import TrainState, System
 from training.trainer import Trainer
 
 
@@ -125,19 +125,19 @@ def set_up(
     """
     recipe, dataset = record.recipe, open_data(data, record.recipe)
     accelerator = accelerator_for(recipe)
-    pieces = look_ahead(folder, record, dataset, accelerator)
+    micro_batches = look_ahead(folder, record, dataset, accelerator)
     memory_of(accelerator.device).forget_peak()
-    game = set_up_game(recipe, _format(dataset), accelerator.device)
-    average = MovingAverage(game.generator, recipe.ema_half_life * 1000)
-    clock = Clock(0, round(recipe.kimg * 1000), 0)
-    saved = state.checkpoints(folder)
+    system = set_up_system(recipe, _format(dataset), accelerator.device)
+    average = MovingAverage(system.generator, recipe.ema_half_life * 1000)
+    train_state = TrainState(0, round(recipe.kimg * 1000), 0)
+    saved = checkpoint.checkpoints(folder)
     if saved:
-        clock = state.load(saved[-1], game, average, clock.total)
+        train_state = checkpoint.load(saved[-1], system, average, train_state.total)
     about = {
         "recipe": record.recipe_name,
         "settings": asdict(recipe),
         "data": _describe(dataset),
-        "parameters": _parameters(game),
+        "parameters": _parameters(system),
     }
     opened: list[Tracker] = []
     if accelerator.is_main_process:
@@ -148,10 +148,22 @@ def set_up(
             "data": _describe(dataset),
             "versions": record.versions,
         }
-        opened = open_trackers(trackers, folder, clock.images, record.identity, config, artifacts)
+        opened = open_trackers(trackers, folder, train_state.images, record.identity, config, artifacts)
         opened.append(EventLog(folder))
-    feed = Feed(dataset, recipe.seed, recipe.flip)
-    return Trainer(game, feed, recipe, folder, about, opened, average, clock, pieces, accelerator, measure)
+    loader = BatchLoader(dataset, recipe.seed, recipe.flip)
+    return Trainer(
+        system,
+        loader,
+        recipe,
+        folder,
+        about,
+        opened,
+        average,
+        train_state,
+        micro_batches,
+        accelerator,
+        measure,
+    )
 
 
 def look_ahead(
@@ -162,16 +174,16 @@ def look_ahead(
     Raises:
         ValueError: a phase does not fit into memory.
     """
-    recipe, saved = record.recipe, state.checkpoints(folder)
+    recipe, saved = record.recipe, checkpoint.checkpoints(folder)
     images = int(saved[-1].name) if saved else 0
     if images >= recipe.kimg * 1000:
         return {}
-    known = state.pieces(saved[-1], accelerator.num_processes) if saved else {}
-    found = preflight.fly(recipe, _format(dataset), accelerator, images, known)
+    known = checkpoint.micro_batches(saved[-1], accelerator.num_processes) if saved else {}
+    found = preflight.estimate(recipe, _format(dataset), accelerator, images, known)
     if accelerator.is_main_process:
         kept = recipe.keep + (recipe.keep_best if recipe.evaluate_every else 0)
         preflight.show(found, folder, kept, Console())
-    return {forecast.phase: forecast.piece for forecast in found.forecasts}
+    return {forecast.phase: forecast.micro_batch for forecast in found.forecasts}
 
 
 def open_data(data: Path, recipe: Recipe) -> PyramidDataset:
@@ -182,7 +194,9 @@ def open_data(data: Path, recipe: Recipe) -> PyramidDataset:
     """
     dataset = PyramidDataset(data)
     if dataset.size < recipe.resolution:
-        size, wanted = ("{}x{}".format(*size_at(r, dataset.frame)) for r in (dataset.size, recipe.resolution))
+        size, wanted = (
+            "{}x{}".format(*size_at(r, dataset.aspect)) for r in (dataset.size, recipe.resolution)
+        )
         raise ValueError(
             f"{data} goes up to {size}, the recipe to {wanted}: prepare it with --size {wanted}, or "
             f"train with --resolution {dataset.size}"
@@ -191,18 +205,18 @@ def open_data(data: Path, recipe: Recipe) -> PyramidDataset:
 
 
 def _format(dataset: PyramidDataset) -> DataFormat:
-    return DataFormat(dataset.channels, dataset.label_names, dataset.frame)
+    return DataFormat(dataset.channels, dataset.label_names, dataset.aspect)
 
 
 def _describe(dataset: PyramidDataset) -> dict[str, Any]:
     return {"name": dataset.path.name, "images": len(dataset), "fingerprint": dataset.fingerprint}
 
 
-def _parameters(game: Game) -> dict[str, int]:
+def _parameters(system: System) -> dict[str, int]:
     """Trained numbers of the generator, and of the networks that only training needs."""
-    networks = (game.generator, *(player.network for player in game.players))
+    networks = (system.generator, *(updater.network for updater in system.updaters))
     counts = {id(each): each.numel() for network in networks for each in network.parameters()}
-    generator = sum(each.numel() for each in game.generator.parameters())
+    generator = sum(each.numel() for each in system.generator.parameters())
     return {"generator": generator, "rest": sum(counts.values()) - generator}
 
 

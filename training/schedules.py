@@ -2,7 +2,7 @@
 
 import math
 
-from training.game import Schedule
+from training.system import Schedule
 
 Ramp = tuple[float] | tuple[float, float]  # one value throughout, or the first and the last
 
@@ -14,7 +14,7 @@ def constant(value: float) -> Schedule:
 
 def cosine(start: float, end: float) -> Schedule:
     """From start to end along half a cosine over the run."""
-    return lambda clock: end + (start - end) * 0.5 * (1 + math.cos(math.pi * clock.fraction))
+    return lambda train_state: end + (start - end) * 0.5 * (1 + math.cos(math.pi * train_state.fraction))
 
 
 def ramp(values: Ramp) -> Schedule:
@@ -24,24 +24,24 @@ def ramp(values: Ramp) -> Schedule:
 
 def scaled(schedule: Schedule, factor: float) -> Schedule:
     """A schedule's values times a factor."""
-    return lambda clock: factor * schedule(clock)
+    return lambda train_state: factor * schedule(train_state)
 
 
 def decaying(start: float, rate: float, every: float, end: float = 0.0) -> Schedule:
     """Divided by 1 + rate for each so many images, smoothly, down to end."""
-    return lambda clock: max(end, start / math.pow(1 + rate, clock.images / every))
+    return lambda train_state: max(end, start / math.pow(1 + rate, train_state.images / every))
 
 
 def halved(start: float, end: float, every: float) -> Schedule:
     """Halved after each so many images, down to end."""
-    return lambda clock: max(end, start * math.pow(0.5, clock.images // every))
+    return lambda train_state: max(end, start * math.pow(0.5, train_state.images // every))
 
 
 def rising(start: float, step: float, every: float, end: float) -> Schedule:
     """Raised by a step for each so many images, smoothly, up to end."""
-    return lambda clock: min(end, start + step * clock.images / every)
+    return lambda train_state: min(end, start + step * train_state.images / every)
 
 
 def beginning(images: float, value: float) -> Schedule:
     """The value once so many images have been shown; nothing before."""
-    return lambda clock: value if clock.images >= images else 0.0
+    return lambda train_state: value if train_state.images >= images else 0.0

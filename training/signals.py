@@ -13,11 +13,11 @@ def handled(stop: Callable[[], None]) -> Iterator[None]:
 
     Launchers pass on to their processes the Ctrl-C that the terminal has sent to all: that is still the first.
     """
-    asked: list[float] = []
+    options: list[float] = []
 
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
-        asked.append(time.monotonic())
-        if number == signal.SIGINT and asked[-1] - asked[0] >= 1:
+    def handle(number: int, aspect: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
+        options.append(time.monotonic())
+        if number == signal.SIGINT and options[-1] - options[0] >= 1:
             raise KeyboardInterrupt
         stop()
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks import training as speed
-from benchmarks.rounds import Cost, Operations, compare, table
+from benchmarks.iterations import Cost, Operations, compare, table
 from tests.prepared import write_dataset
 from tests.training.toy import shapes
 from training import run
@@ -43,13 +43,13 @@ def test_the_hand_written_loop_gives_the_trainers_weights(tmp_path: Path) -> Non
     for _ in range(3):
         trainer.advance()
         loop.round()
-    for ours, theirs in zip(loop.game.players, trainer.game.players, strict=True):
+    for ours, theirs in zip(loop.system.updaters, trainer.system.updaters, strict=True):
         for a, b in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
             assert torch.equal(a, b)
     for a, b in zip(loop.average.generator.parameters(), trainer.average.generator.parameters(), strict=True):
         assert torch.equal(a, b)
-    for feed in (loop.feed, trainer.feed):
-        feed.close()
+    for loader in (loop.loader, trainer.loader):
+        loader.close()
 
 
 def test_operations_are_counted_in_backward_passes_too() -> None:

@@ -20,11 +20,11 @@ def test_a_square_of_its_own_size_is_copied() -> None:
     ("frame", "rows", "columns"), [((4, 6), (9, 41), (16, 64)), ((8, 4), (4, 68), (24, 56))]
 )
 def test_a_rectangle_goes_as_far_beyond_its_square_on_either_side(
-    frame: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+    aspect: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> None:
     photo = RANDOM.integers(0, 256, (80, 70, 3), np.uint8)
-    middle = Square(40, 25 if frame[0] == 4 else 36, 32)
-    image = cut(photo, middle, 32, frame)
+    middle = Square(40, 25 if aspect[0] == 4 else 36, 32)
+    image = cut(photo, middle, 32, aspect)
     assert torch.equal(image, torch.from_numpy(photo[slice(*rows), slice(*columns)]).permute(2, 0, 1))
 
 
@@ -37,8 +37,8 @@ def test_a_turned_rectangle_is_the_rectangle_of_the_turned_photo() -> None:
 @pytest.mark.parametrize(
     ("frame", "side"), [((4, 4), 40), ((4, 6), 40), ((4, 8), 32), ((6, 4), 40 / 1.5), ((4, 16), 16)]
 )
-def test_the_middle_is_as_large_as_the_photo_allows(frame: tuple[int, int], side: float) -> None:
-    square = centre_square(64, 40, frame)
+def test_the_middle_is_as_large_as_the_photo_allows(aspect: tuple[int, int], side: float) -> None:
+    square = centre_square(64, 40, aspect)
     assert (square.x, square.y) == (32, 20)
     assert square.side == pytest.approx(side)
 

@@ -49,19 +49,19 @@ def test_what_is_stored_is_the_crop_and_its_pyramid(tmp_path: Path, portraits: P
 
 @pytest.mark.parametrize(("size", "frame", "channels"), [((16, 24), (4, 6), 4), ((24, 16), (6, 4), 1)])
 def test_other_proportions(
-    tmp_path: Path, size: tuple[int, int], frame: tuple[int, int], channels: decode.Channels
+    tmp_path: Path, size: tuple[int, int], aspect: tuple[int, int], channels: decode.Channels
 ) -> None:
     photo = np.random.default_rng(2).integers(0, 256, (96, 120, 3), np.uint8)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "noise.png").write_bytes(save(Image.fromarray(photo), "PNG"))
-    run(tmp_path / "photos", tmp_path / "set", Recipe(16, channels=channels, frame=frame))
+    run(tmp_path / "photos", tmp_path / "set", Recipe(16, channels=channels, aspect=aspect))
     dataset = PyramidDataset(tmp_path / "set")
-    assert (dataset.size, dataset.frame, dataset.levels) == (16, frame, (4, 8, 16))
-    assert dataset.images([0], 4).shape == (1, channels, *frame)
+    assert (dataset.size, dataset.aspect, dataset.levels) == (16, aspect, (4, 8, 16))
+    assert dataset.images([0], 4).shape == (1, channels, *aspect)
     image = dataset.images([0], 16)
     pixels = decode.decode((tmp_path / "photos" / "noise.png").read_bytes(), channels)
     assert image.shape == (1, channels, *size)
-    assert torch.equal(image[0], cut(pixels, centre_square(120, 96, frame), 16, frame))
+    assert torch.equal(image[0], cut(pixels, centre_square(120, 96, aspect), 16, aspect))
     assert torch.equal(dataset.images([0], 8), pyramid.gaussian(image.float(), 2)[1].round().byte())
     assert pyramid.reconstruct(*dataset.bands(0)).round().byte().equal(image)
     page = (tmp_path / "set" / "report.html").read_text()
@@ -72,7 +72,7 @@ def test_other_proportions(
 def test_a_wide_crop_keeps_the_face_where_it_was_and_shows_more_beside_it(
     tmp_path: Path, portraits: Path
 ) -> None:
-    run(portraits, tmp_path / "wide", Recipe(16, "cat", frame=(4, 6)))
+    run(portraits, tmp_path / "wide", Recipe(16, "cat", aspect=(4, 6)))
     run(portraits, tmp_path / "square", Recipe(16, "cat"))
     wide, square = (PyramidDataset(tmp_path / name) for name in ("wide", "square"))
     assert len(wide) == len(square) == 12

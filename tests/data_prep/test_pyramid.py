@@ -28,10 +28,10 @@ def test_size_that_is_no_power_of_two_is_refused(size: int) -> None:
         ("40x32", 32, (5, 4)),
     ],
 )
-def test_a_size_is_its_shorter_side_and_its_proportions(text: str, size: int, frame: pyramid.Frame) -> None:
-    assert pyramid.parse_size(text) == (size, frame)
-    sizes = [pyramid.size_at(level, frame) for level in pyramid.level_sizes(size)]
-    assert sizes[0] == frame
+def test_a_size_is_its_shorter_side_and_its_proportions(text: str, size: int, aspect: pyramid.Aspect) -> None:
+    assert pyramid.parse_size(text) == (size, aspect)
+    sizes = [pyramid.size_at(level, aspect) for level in pyramid.level_sizes(size)]
+    assert sizes[0] == aspect
     assert all((2 * a, 2 * b) == finer for (a, b), finer in pairwise(sizes))
     assert pyramid.shape_text(2 * size, (4, 5)) == f"{2 * size}x{5 * size // 2}"
 

@@ -59,7 +59,7 @@ def test_a_manifest_without_proportions_is_of_squares(tmp_path: Path) -> None:
     manifest = json.loads(file.read_text())
     assert manifest.pop("frame") == [4, 4]
     file.write_text(json.dumps(manifest))
-    assert PyramidDataset(tmp_path / "set").frame == (4, 4)
+    assert PyramidDataset(tmp_path / "set").aspect == (4, 4)
     file.write_text(json.dumps(manifest | {"frame": [4, 3]}))
     with pytest.raises(ValueError, match="damaged \\(frame"):
         PyramidDataset(tmp_path / "set")

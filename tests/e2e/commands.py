@@ -94,10 +94,10 @@ def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Pa
     pytest.fail(f"the service was not ready within two minutes:\n{log.read_text()}")
 
 
-def grow(client: httpx.Client, **asked: object) -> dict[int, bytes]:
+def grow(client: httpx.Client, **options: object) -> dict[int, bytes]:
     """The PNGs that the service streams for a request, by resolution, in the order of their coming."""
     images: dict[int, bytes] = {}
-    with client.stream("POST", "/generate_progressive", json=asked) as answer:
+    with client.stream("POST", "/generate_progressive", json=options) as answer:
         assert answer.status_code == 200
         for line in answer.iter_lines():
             if line.startswith("data: {") and "image" in (event := json.loads(line.removeprefix("data: "))):

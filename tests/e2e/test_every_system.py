@@ -148,8 +148,8 @@ def test_the_service_paints_what_the_command_does(
 ) -> None:
     generator, (channels, (height, width), _) = load_generator(model(name)), DATA[SYSTEMS[name][0]]
     label = _label(generator)
-    asked = [word for key, value in label.items() for word in (f"--{key}", value)]
-    run_here("-m", "models.sample", model(name), "--seeds", f"{SEED}-{SEED + 1}", "--out", tmp_path, *asked)
+    options = [word for key, value in label.items() for word in (f"--{key}", value)]
+    run_here("-m", "models.sample", model(name), "--seeds", f"{SEED}-{SEED + 1}", "--out", tmp_path, *options)
     sampled, other = (pixels((tmp_path / f"{seed}.png").read_bytes()) for seed in (SEED, SEED + 1))
     answer = client.post("/generate", json={"model": name, "seed": SEED, **label})
     assert answer.headers.get("X-Label") == label.get("label")

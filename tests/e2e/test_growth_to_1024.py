@@ -18,13 +18,13 @@ from data_prep.store import PyramidWriter, Row, encode_png
 from models.checkpoint import load_generator
 from tests.prepared import write_dataset
 from training import run as runs
-from training.draws import Draws
 from training.export import export
-from training.game import Batch, Clock
 from training.growth import Stage
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import ProGANRecipe
 from training.recipes.recipe import DataFormat, Recipe
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState
 
 PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "photos_1024"
 WIDTHS = (8, 8, 8, 8, 4, 4, 4, 2, 2)  # at 4x4, 8x8, ..., 1024x1024
@@ -168,20 +168,20 @@ NARROW = {"resolution": 1024, "batch": BATCH, "widths": WIDTHS, "latent_size": 8
 )
 def test_a_step_at_1024_of_other_channels(recipe: Recipe, channels: int) -> None:
     torch.manual_seed(0)
-    game = recipe.build(DataFormat(channels))
+    system = recipe.build(DataFormat(channels))
     reals = torch.rand(1, channels, 1024, 1024) * 2 - 1
-    draws = Draws(0, 0, 1, slice(0, 1), torch.device("cpu"))
-    for player in game.players:
-        for other in game.players:
-            other.network.requires_grad_(other is player)
-        move = player.play(Batch(reals, None, draws, Stage(1024, 1)), Clock(0, 1000, 0))
+    draws = KeyedRNG(0, 0, 1, slice(0, 1), torch.device("cpu"))
+    for updater in system.updaters:
+        for other in system.updaters:
+            other.network.requires_grad_(other is updater)
+        move = updater.compute_loss(Batch(reals, None, draws, Stage(1024, 1)), TrainState(0, 1000, 0))
         move.loss.backward()
-        gradients = [p.grad for p in player.network.parameters() if p.grad is not None]
+        gradients = [p.grad for p in updater.network.parameters() if p.grad is not None]
         assert all(gradient.isfinite().all() for gradient in gradients)
         assert sum(gradient.abs().sum() for gradient in gradients) > 0
-        player.optimizer.step()
+        updater.optimizer.step()
     with torch.no_grad():
-        pictures = game.generator(game.generator.prior(1, torch.Generator().manual_seed(0)))
+        pictures = system.generator(system.generator.prior(1, torch.Generator().manual_seed(0)))
     assert [tuple(picture.shape) for picture in pictures] == [(1, channels, side, side) for side in SIDES]
     assert all(picture.isfinite().all() for picture in pictures)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.images import to_uint8
 from models.generator import Generator
-from models.pictures import to_uint8
 
 
 def paint(z: Tensor, resolution: int) -> Tensor:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from painted import pictures
 
+from common.images import to_uint8
 from data_prep.store import PyramidDataset
 from evaluation import baselines
 from evaluation.baselines import PixelGaussian, fit
 from evaluation.evaluate import evaluate
-from evaluation.features import FeatureNetwork
-from models.pictures import to_uint8
+from evaluation.metrics.features import FeatureNetwork
 from models.sampler import Sampler
 from tests.prepared import write_dataset
 

@@ -14,11 +14,11 @@ from rich.console import Console
 from data_prep.store import PyramidDataset
 from evaluation.baselines import fit
 from evaluation.evaluate import evaluate
-from evaluation.features import FeatureNetwork
+from evaluation.metrics.features import FeatureNetwork
 from evaluation.progress import Advance
 from evaluation.protocol import plan
 from evaluation.report import table
-from models.msg_gan import MSGGenerator
+from models.architectures.msg_gan import MSGGenerator
 from tests.prepared import write_dataset
 
 NETWORK_FIGURES = {"frechet_distance", "kernel_distance"}
@@ -154,9 +154,9 @@ def test_grey_and_alpha(tmp_path: Path, network: FeatureNetwork, channels: int) 
 def test_other_proportions(tmp_path: Path, network: FeatureNetwork, size: tuple[int, int]) -> None:
     images = pictures(40, 0, 32)[..., : size[0], : size[1]]
     dataset = PyramidDataset(write_dataset(tmp_path / "data", images))
-    frame = (size[0] // 4, size[1] // 4)
-    result = evaluate(MSGGenerator(16, (4, 4, 4), 8, frame=frame), dataset, 20, network)
-    assert result["protocol"]["frame"] == list(frame)
+    aspect = (size[0] // 4, size[1] // 4)
+    result = evaluate(MSGGenerator(16, (4, 4, 4), 8, aspect=aspect), dataset, 20, network)
+    assert result["protocol"]["aspect"] == list(aspect)
     for name in ("frechet_distance", "ms_ssim", "sliced_wasserstein_distance"):
         assert result[name]["generated"] != result[name]["real"]
     console = Console(width=120, record=True, file=io.StringIO())
@@ -165,7 +165,7 @@ def test_other_proportions(tmp_path: Path, network: FeatureNetwork, size: tuple[
     with pytest.raises(ValueError, match="the model's are of 16x16: prepare the data with --size 16x16"):
         evaluate(MSGGenerator(16, (4, 4, 4), 8), dataset, 20)
     baseline = fit("mean-image", dataset)
-    assert (baseline.resolutions, baseline.frame) == ((16,), frame)
+    assert (baseline.resolutions, baseline.aspect) == ((16,), aspect)
     assert evaluate(baseline, dataset, 20)["ms_ssim"]["generated"]["mean"] == pytest.approx(1, abs=1e-4)
 
 

@@ -12,8 +12,8 @@ import torch
 from painted import pictures
 
 from evaluation.__main__ import main
+from models.architectures.msg_gan import MSGGenerator
 from models.checkpoint import save_generator
-from models.msg_gan import MSGGenerator
 from tests.prepared import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]

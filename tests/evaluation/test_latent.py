@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from evaluation.latent import Suppress, arithmetic, draw, find_direction, latents, main, paint
+from models.architectures.dcgan import DCGANGenerator, draw_weights
+from models.architectures.progan import ProGANGenerator
 from models.checkpoint import save_generator
-from models.dcgan import DCGANGenerator, draw_weights
 from models.generator import Generator
-from models.progan import ProGANGenerator
 
 
 class Lamp(Generator):

@@ -15,9 +15,9 @@ import pytest
 from painted import pictures
 from PIL import Image
 
-from evaluation import board, leaderboard
-from evaluation.board import Figure, Row
+from evaluation import leaderboard, leaderboard_page
 from evaluation.leaderboard import chosen, means, set_fields
+from evaluation.leaderboard_page import Figure, Row
 from evaluation.training_runs import Limit, TrainingRun
 from models.checkpoint import read_config
 from tests.prepared import write_dataset
@@ -229,7 +229,7 @@ def test_the_board(tmp_path: Path) -> None:
         done("mean", "baseline", 20),
         done("reals", "real", 15),
     ]
-    board.write(tmp_path, rows, SWD, {"title": "Cats & dogs", "text": ["Small."], "limit": 3})
+    leaderboard_page.write(tmp_path, rows, SWD, {"title": "Cats & dogs", "text": ["Small."], "limit": 3})
     content = json.loads((tmp_path / "leaderboard.json").read_text())
     order = ["reals", "near", "mean", "far", "choosy", "broken"]
     assert [row["name"] for row in content["rows"]] == order

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from data_prep.store import PyramidDataset
 from evaluation.evaluate import Evaluator, evaluate
-from evaluation.features import FeatureNetwork
+from evaluation.metrics.features import FeatureNetwork
 from evaluation.monitor import Monitor
 from evaluation.report import flat
 from tests.prepared import write_dataset

@@ -14,9 +14,9 @@ from painted import blurred
 from PIL import Image
 from torch import Tensor
 
-from evaluation.features import FeatureNetwork
-from evaluation.frechet import frechet_distance, moments
-from evaluation.kernel import squared_mmd
+from evaluation.metrics.features import FeatureNetwork
+from evaluation.metrics.frechet import frechet_distance, moments
+from evaluation.metrics.kernel import squared_mmd
 
 COUNT = 150
 

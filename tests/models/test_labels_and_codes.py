@@ -9,26 +9,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.ac_gan import ACGANDiscriminator, ACGANGenerator
-from models.blocks import PaintingGenerator, PlainBatchNorm, down, up
-from models.cgan import CGANDiscriminator, CGANGenerator
+from models.architectures.ac_gan import ACGANDiscriminator, ACGANGenerator
+from models.architectures.cgan import CGANDiscriminator, CGANGenerator
+from models.architectures.infogan import Codes, InfoGANDiscriminator, InfoGANGenerator
+from models.architectures.mine import Statistics
+from models.architectures.stacked_gan import (
+    Encoder,
+    StackedGenerator,
+    bottom_discriminator,
+    top_discriminator,
+)
 from models.checkpoint import ARCHITECTURES
 from models.discriminator import Discriminator
 from models.generator import Generator
-from models.infogan import Codes, InfoGANDiscriminator, InfoGANGenerator
-from models.mine import Statistics
-from models.stacked_gan import Encoder, StackedGenerator, bottom_discriminator, top_discriminator
+from models.layers.transposed import PaintingGenerator, PlainBatchNorm, down, up
 
 NAMES = ("cat", "dog", "fox")
 CODES = Codes(2, (3, 4))
-Frame = tuple[int, int]
-GENERATORS: dict[str, Callable[[int, Frame], Generator]] = {
+Aspect = tuple[int, int]
+GENERATORS: dict[str, Callable[[int, Aspect], Generator]] = {
     "cgan": lambda c, f: CGANGenerator(NAMES, 16, 5, 6, 7, 8, c, f),
     "ac-gan": lambda c, f: ACGANGenerator(NAMES, 16, (6, 4), 5, c, f),
     "infogan": lambda c, f: InfoGANGenerator(16, (6, 4), 8, 5, 2, (3, 4), c, f),
     "stacked-gan": lambda c, f: StackedGenerator(NAMES, 16, (6, 4), 9, (5, 4), c, f),
 }
-DISCRIMINATORS: dict[str, Callable[[int, Frame], Discriminator]] = {
+DISCRIMINATORS: dict[str, Callable[[int, Aspect], Discriminator]] = {
     "cgan": lambda c, f: CGANDiscriminator(3, 16, 6, 5, 4, c, f),
     "ac-gan": lambda c, f: ACGANDiscriminator(3, 16, (4, 4, 6, 6, 8, 8), c, f),
     "infogan": lambda c, f: InfoGANDiscriminator(CODES, 16, (6, 4), 8, c, f),
@@ -41,9 +46,9 @@ def _count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _generator(name: str, channels: int = 3, frame: Frame = (4, 4)) -> Generator:
+def _generator(name: str, channels: int = 3, aspect: Aspect = (4, 4)) -> Generator:
     torch.manual_seed(0)
-    return GENERATORS[name](channels, frame)
+    return GENERATORS[name](channels, aspect)
 
 
 def _prior(generator: Generator, count: int = 6) -> Tensor:
@@ -103,27 +108,27 @@ def test_stacked_gans_networks_have_their_sizes_by_hand() -> None:
 @EVERY
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("frame", [(4, 4), (4, 6), (5, 4)])
-def test_pictures_of_any_channels_and_proportions(name: str, channels: int, frame: Frame) -> None:
-    generator = _generator(name, channels, frame)
+def test_pictures_of_any_channels_and_proportions(name: str, channels: int, aspect: Aspect) -> None:
+    generator = _generator(name, channels, aspect)
     images = generator(_prior(generator, 2))
     assert generator.resolutions[-1] == 16
-    shapes = [(2, channels, r * frame[0] // 4, r * frame[1] // 4) for r in generator.resolutions]
+    shapes = [(2, channels, r * aspect[0] // 4, r * aspect[1] // 4) for r in generator.resolutions]
     assert [tuple(image.shape) for image in images] == shapes
     assert images[-1].abs().max() <= 1
     if name in DISCRIMINATORS:
-        assert DISCRIMINATORS[name](channels, frame)(images[-1:], torch.tensor([0, 1])).score.shape == (2,)
+        assert DISCRIMINATORS[name](channels, aspect)(images[-1:], torch.tensor([0, 1])).logits.shape == (2,)
     else:
-        encoder = Encoder(3, 16, (4, 4), 9, channels, frame)
+        encoder = Encoder(3, 16, (4, 4), 9, channels, aspect)
         assert encoder(images[-1]).shape == (2, 9)
-        assert bottom_discriminator(16, (4, 4), 5, channels, frame)(images[-1]).score.shape == (2,)
+        assert bottom_discriminator(16, (4, 4), 5, channels, aspect)(images[-1]).logits.shape == (2,)
     code = torch.randn(2, 3)
-    assert Statistics(16, (6, 4), 3, channels, frame)(images[-1], code).shape == (2,)
+    assert Statistics(16, (6, 4), 3, channels, aspect)(images[-1], code).shape == (2,)
 
 
 @EVERY
 def test_settings_build_the_same_network(name: str) -> None:
     generator = _generator(name, 1, (4, 6)).eval()
-    generator.settle()
+    generator.refresh_statistics()
     again = ARCHITECTURES[name](**generator.settings()).eval()
     again.load_state_dict(generator.state_dict())
     z = _prior(generator, 2)
@@ -144,7 +149,7 @@ def test_measured_pictures_are_those_of_training_and_coarse_ones_their_means(nam
         generator.eval()
         before = (generator(z)[-1] - trained).abs().mean()
         assert all(image.eq(0).all() for image in generator(z)[:-1])
-        generator.settle()
+        generator.refresh_statistics()
         *coarse, finished = generator(z)
     assert (finished - trained).abs().mean() < 0.3 * before
     assert len(coarse) == 2
@@ -157,7 +162,7 @@ def test_measured_pictures_are_those_of_training_and_coarse_ones_their_means(nam
 @pytest.mark.parametrize("name", ["cgan", "ac-gan", "stacked-gan"])
 def test_other_labels_other_pictures(name: str) -> None:
     generator = _generator(name).eval()
-    generator.settle()
+    generator.refresh_statistics()
     assert generator.class_names == NAMES
     z = _prior(generator, 4)
     one, other = (
@@ -214,8 +219,8 @@ def test_codes_are_split_as_they_are_drawn() -> None:
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_every_parameter_receives_a_gradient_from_all_of_the_verdict(name: str) -> None:
     generator, discriminator = _generator(name), DISCRIMINATORS[name](3, (4, 4))
-    verdict = discriminator(generator(_prior(generator))[-1:], torch.tensor([0, 1, 2, 0, 1, 2]))
-    heads = [head for head in (verdict.score, verdict.classes, verdict.latents) if head is not None]
+    output = discriminator(generator(_prior(generator))[-1:], torch.tensor([0, 1, 2, 0, 1, 2]))
+    heads = [head for head in (output.logits, output.classes, output.latents) if head is not None]
     assert len(heads) == {"cgan": 1, "ac-gan": 2, "infogan": 2}[name]
     torch.cat([head.flatten() for head in heads]).square().sum().backward()
     for network in (generator, discriminator):
@@ -226,23 +231,23 @@ def test_every_parameter_receives_a_gradient_from_all_of_the_verdict(name: str) 
 
 def test_heads_share_the_trunk_and_nothing_else() -> None:
     discriminator = DISCRIMINATORS["infogan"](3, (4, 4))
-    verdict = discriminator([_pictures()])
-    assert verdict.latents is not None
-    assert verdict.latents.shape == (6, CODES.size)
-    verdict.score.sum().backward()
+    output = discriminator([_pictures()])
+    assert output.latents is not None
+    assert output.latents.shape == (6, CODES.size)
+    output.logits.sum().backward()
     untouched = {name for name, value in discriminator.named_parameters() if value.grad is None}
     assert untouched == {name for name, _ in discriminator.named_parameters() if name.startswith("read")}
 
 
 def test_what_a_conditional_discriminator_says_depends_on_the_label() -> None:
     discriminator = DISCRIMINATORS["cgan"](3, (4, 4)).eval()
-    one, other = (discriminator([_pictures(2)], torch.tensor(labels)).score for labels in ([0, 1], [0, 2]))
+    one, other = (discriminator([_pictures(2)], torch.tensor(labels)).logits for labels in ([0, 1], [0, 2]))
     assert one[0] == other[0]
     assert one[1] != other[1]
     with pytest.raises(ValueError, match="the discriminator knows 3 classes: give it the pictures' labels"):
         discriminator([_pictures(2)])
     blind = DISCRIMINATORS["ac-gan"](3, (4, 4)).eval()
-    one, other = (blind([_pictures(2)], torch.tensor(labels)).score for labels in ([0, 1], [0, 2]))
+    one, other = (blind([_pictures(2)], torch.tensor(labels)).logits for labels in ([0, 1], [0, 2]))
     assert torch.equal(one, other)
 
 
@@ -296,7 +301,7 @@ def test_the_encoder_pools_and_its_features_are_not_negative() -> None:
         (lambda: ACGANGenerator(NAMES, 16, ()), "widths must be 1 to 2 numbers from 1 to 4096"),
         (lambda: StackedGenerator(NAMES, 16, (4, 0)), "widths must be 1 to 2 numbers from 1 to 4096"),
         (lambda: ACGANDiscriminator(3, 16, (4, 4)), "widths must be 6 numbers from 1 to 4096"),
-        (lambda: CGANGenerator(NAMES, frame=(3, 4)), "frame must be"),
+        (lambda: CGANGenerator(NAMES, aspect=(3, 4)), "frame must be"),
     ],
 )
 def test_bad_settings(build: Callable[[], Any], message: str) -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from models.architectures.msg_gan import MSGGenerator
+from models.architectures.progan import ProGANGenerator
 from models.checkpoint import save_generator
-from models.msg_gan import MSGGenerator
-from models.progan import ProGANGenerator
 from models.sample import Arguments, main, parse_seeds, sample
 from models.sampler import Sampler
 
@@ -65,10 +65,10 @@ def test_a_seed_gives_one_picture_in_a_grid_and_in_a_folder(model: Path, tmp_pat
 
 
 def test_resolution_and_truncation(model: Path, tmp_path: Path) -> None:
-    asked = Arguments(model, "1", tmp_path)
+    options = Arguments(model, "1", tmp_path)
     found = []
     for change in ({}, {"resolution": 8}, {"truncation": 0.5}):
-        sample(replace(asked, **change))
+        sample(replace(options, **change))
         found.append(np.asarray(Image.open(tmp_path / "1.png")))
     assert [picture.shape[0] for picture in found] == [16, 8, 16]
     assert (found[0] != found[2]).any()

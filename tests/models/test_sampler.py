@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from models.msg_gan import MSGGenerator
-from models.progan import ProGANGenerator
+from models.architectures.msg_gan import MSGGenerator
+from models.architectures.progan import ProGANGenerator
 from models.sampler import Sampler, check_label
 
 
 def _sampler() -> Sampler:
     torch.manual_seed(0)
     generator = MSGGenerator(16, (16, 16, 8), latent_size=8)
-    generator.settle()
+    generator.refresh_statistics()
     return Sampler(generator)
 
 
@@ -44,7 +44,7 @@ def test_truncation_draws_pictures_towards_one() -> None:
 def test_the_center_is_the_mean_of_the_first_features() -> None:
     torch.manual_seed(0)
     generator = MSGGenerator(8, (16, 16), latent_size=8)
-    generator.settle()
+    generator.refresh_statistics()
     with torch.no_grad():
         z = generator.prior(4096, torch.Generator().manual_seed(1))
         features = generator._root(z)

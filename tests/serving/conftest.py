@@ -13,9 +13,9 @@ import httpx
 import pytest
 import torch
 
+from models.architectures.msg_gan import MSGGenerator
+from models.architectures.progan import ProGANGenerator
 from models.checkpoint import save_generator
-from models.msg_gan import MSGGenerator
-from models.progan import ProGANGenerator
 
 ROOT = Path(__file__).parents[2]
 NOT_NEEDED = ["accelerate", "datasets", "data_prep", "evaluation", "kornia", "training", "wandb"]
@@ -31,8 +31,8 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.manual_seed(0)
     generators = {
         "tiny": MSGGenerator(16, (8, 8, 8), latent_size=16),
-        "grey": MSGGenerator(8, (8, 8), latent_size=16, image_channels=1, frame=(4, 6)),
-        "alpha": MSGGenerator(8, (8, 8), latent_size=16, image_channels=4, frame=(5, 4)),
+        "grey": MSGGenerator(8, (8, 8), latent_size=16, image_channels=1, aspect=(4, 6)),
+        "alpha": MSGGenerator(8, (8, 8), latent_size=16, image_channels=4, aspect=(5, 4)),
         "slow": MSGGenerator(512, (8, 8, 8, 8, 8, 32, 64, 64), latent_size=16),
         "cats": ProGANGenerator(8, (8, 8), latent_size=16, class_names=("tabby", "café, noir", "wild")),
     }

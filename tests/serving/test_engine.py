@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.architectures.progan import ProGANGenerator
 from models.generator import Generator
-from models.progan import ProGANGenerator
 from models.sampler import Sampler
 from serving import engine
 from serving.engine import Engine, Job, Model, load_models, model_folders
@@ -77,7 +77,7 @@ def test_pixels_are_bounded(painter: Engine, recorder: Recorder) -> None:
     assert len(painter.order(GenerateRequest(count=16)).seeds) == 16
     with pytest.raises(RefusedError, match="at resolution 1024 count must be at most 16"):
         painter.order(GenerateRequest(count=17))
-    recorder.frame = (4, 16)
+    recorder.aspect = (4, 16)
     assert len(painter.order(GenerateRequest(count=4)).seeds) == 4
     with pytest.raises(RefusedError, match="at resolution 1024 count must be at most 4"):
         painter.order(GenerateRequest(count=5))

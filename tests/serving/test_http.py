@@ -37,7 +37,7 @@ def pixels(content: bytes) -> NDArray[np.uint8]:
 
 def events(client: httpx.Client, **fields: Any) -> Iterator[tuple[str, dict[str, Any], float]]:
     """The events of a growing picture: name, data, seconds since it was asked for."""
-    asked = time.perf_counter()
+    request = time.perf_counter()
     with client.stream("POST", "/generate_progressive", json=fields) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.iter_lines()
@@ -47,7 +47,7 @@ def events(client: httpx.Client, **fields: Any) -> Iterator[tuple[str, dict[str,
                 yield (
                     line.removeprefix("event: "),
                     json.loads(data.removeprefix("data: ")),
-                    time.perf_counter() - asked,
+                    time.perf_counter() - request,
                 )
 
 
@@ -125,19 +125,19 @@ def test_a_batch_changes_no_picture(client: httpx.Client) -> None:
         assert found
         return float(found[1])
 
-    asked = [
+    request = [
         {"model": model, "seed": seed, "truncation": truncation, "count": count, "layout": "zip"}
         for model, seed, truncation, count in (
             (("tiny", "grey", "run")[i % 3], i % 5, (1, 0.7, 0.3)[i % 3], 1 + i % 7) for i in range(40)
         )
     ]
-    alone = [ask(client, **fields).content for fields in asked]
+    alone = [ask(client, **fields).content for fields in request]
     before = batches()
     with ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(lambda fields: ask(client, **fields).content, asked))
+        together = list(pool.map(lambda fields: ask(client, **fields).content, request))
     after = batches()
     assert together == alone
-    assert after - before < len(asked)  # requests did share batches
+    assert after - before < len(request)  # requests did share batches
 
 
 # --- Labels ---

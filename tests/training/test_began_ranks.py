@@ -6,7 +6,7 @@ import torch
 from ranks import on_ranks
 from torch import Tensor
 
-from training.began import Equilibrium, errors
+from training.updaters.began import Equilibrium, errors
 
 
 def _moves(part: slice) -> dict[str, Tensor]:
@@ -15,7 +15,7 @@ def _moves(part: slice) -> dict[str, Tensor]:
     equilibrium = Equilibrium(gamma=0.5, rate=0.1)
     for _ in range(3):
         real, fake = -torch.rand(2, 8, generator=rng)[:, part]
-        found = errors({"score/real": real.mean(), "score/fake": fake.mean() / 4})
+        found = errors({"logits/real": real.mean(), "logits/fake": fake.mean() / 4})
         equilibrium.learn(*found)
     return {"k": equilibrium.k, "convergence": equilibrium.convergence(*found)}
 

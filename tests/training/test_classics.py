@@ -10,12 +10,9 @@ import torch
 from torch import Tensor
 from toy import shapes
 
-from models.normalization import BatchNorm
+from models.layers.normalization import BatchNorm
 from train import parse
-from training.adversarial import Discriminate, Generate
-from training.collective import standardize_globally, use_global_batch
-from training.draws import Draws
-from training.game import Batch, Clock, Game
+from training.distributed.collective import standardize_globally, use_global_batch
 from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.objectives.f_divergence import DIVERGENCES
@@ -26,8 +23,11 @@ from training.recipes.f_gan import f_gan
 from training.recipes.gan import GANRecipe, gan
 from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.wgan import wgan, wgan_cpu, wgan_gp
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, System
+from training.updaters.adversarial import Discriminate, Generate
 
-START = Clock(0, 1000, 0)
+START = TrainState(0, 1000, 0)
 CONVOLUTIONAL = (
     *("dcgan", "dcgan-cpu", "selu-dcgan", "selu-dcgan-64", "selu-dcgan-cpu", "lsgan", "lsgan-cpu"),
     *("wgan", "wgan-cpu", "wgan-gp", "wgan-gp-cpu", "f-gan", "f-gan-cpu"),
@@ -42,35 +42,35 @@ def _small(recipe: Recipe) -> Recipe:
     return replace(recipe, resolution=16, hidden=20, units=10, latent_size=12, batch=8)
 
 
-def _game(recipe: Recipe) -> tuple[Game, Discriminate, Generate]:
+def _game(recipe: Recipe) -> tuple[System, Discriminate, Generate]:
     torch.manual_seed(0)
-    game = _small(recipe).build(DataFormat(3))
-    d, g = game.players
+    system = _small(recipe).build(DataFormat(3))
+    d, g = system.updaters
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
-    return game, d, g
+    return system, d, g
 
 
 def _batch(size: int = 16) -> Batch:
     reals = shapes(8, size).float() / 127.5 - 1
-    return Batch(reals, None, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(size, 8))
+    return Batch(reals, None, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(size, 8))
 
 
 def _scores(d: Discriminate) -> tuple[Tensor, Tensor]:
     batch = _batch()
     with torch.no_grad():
-        fakes = d.generator(batch.draws.draw("latents", d.generator.prior))
-        return d.network([batch.reals]).score, d.network(fakes[-1:]).score
+        fakes = d.generator(batch.rng.draw("latents", d.generator.prior))
+        return d.network([batch.reals]).logits, d.network(fakes[-1:]).logits
 
 
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, "gan"])
 def test_every_recipe_is_there_and_plays(name: str) -> None:
-    game, *_ = _game(RECIPES[name]())
-    for player in game.players:
-        for other in game.players:
-            other.network.requires_grad_(other is player)
-        player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-        for parameter in player.network.parameters():
+    system, *_ = _game(RECIPES[name]())
+    for updater in system.updaters:
+        for other in system.updaters:
+            other.network.requires_grad_(other is updater)
+        updater.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+        for parameter in updater.network.parameters():
             assert parameter.grad is not None
             assert parameter.grad.isfinite().all()
 
@@ -92,24 +92,24 @@ def test_the_papers_settings(
     recipe: Recipe, batch: int, kind: str, betas: tuple[float, float] | None, lr_d: float, lr_g: float
 ) -> None:
     assert recipe.batch == batch
-    players = _game(recipe)[0].players
-    for player, rate in zip(players, (lr_d, lr_g), strict=True):
-        assert type(player.optimizer).__name__ == kind
-        assert player.optimizer.param_groups[0].get("betas") == betas
-        assert player.learning_rate(START) == pytest.approx(rate)
+    updaters = _game(recipe)[0].updaters
+    for updater, rate in zip(updaters, (lr_d, lr_g), strict=True):
+        assert type(updater.optimizer).__name__ == kind
+        assert updater.optimizer.param_groups[0].get("betas") == betas
+        assert updater.learning_rate(START) == pytest.approx(rate)
 
 
 def test_the_first_gans_step_size_falls_with_its_steps() -> None:
-    rate = gan().build(DataFormat(1)).players[0].learning_rate
-    assert rate(Clock(100 * 1000, 10**9, 0)) == pytest.approx(0.1 / 1.000004**1000)
-    assert rate(Clock(10**9, 10**9, 0)) == 1e-6
+    rate = gan().build(DataFormat(1)).updaters[0].learning_rate
+    assert rate(TrainState(100 * 1000, 10**9, 0)) == pytest.approx(0.1 / 1.000004**1000)
+    assert rate(TrainState(10**9, 10**9, 0)) == 1e-6
 
 
 def test_the_first_gans_momentum_grows_for_250_epochs() -> None:
-    for player in gan().build(DataFormat(1)).players:
+    for updater in gan().build(DataFormat(1)).updaters:
         for epochs, momentum in ((0, 0.5), (125, 0.6), (250, 0.7), (500, 0.7)):
-            player.pace(Clock(epochs * 50_000, 10**9, 0))
-            assert player.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
+            updater.pace(TrainState(epochs * 50_000, 10**9, 0))
+            assert updater.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_the_first_gans_momentum_grows_for_250_epochs() -> None:
 def test_both_sides_play_the_objective(recipe: Recipe, objective: str) -> None:
     _, d, g = _game(recipe)
     real, fake = _scores(d)
-    torch.testing.assert_close(d.play(_batch(), START).loss, OBJECTIVES[objective].d(real, fake))
-    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
+    torch.testing.assert_close(d.compute_loss(_batch(), START).loss, OBJECTIVES[objective].d(real, fake))
+    torch.testing.assert_close(g.compute_loss(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
 
 
 @pytest.mark.parametrize("divergence", DIVERGENCES)
@@ -128,11 +128,15 @@ def test_the_divergence_and_its_saturating_form_can_be_chosen(divergence: Any) -
     recipe = replace(f_gan(), divergence=divergence)
     _, d, g = _game(recipe)
     real, fake = _scores(d)
-    torch.testing.assert_close(d.play(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].d(real, fake))
+    torch.testing.assert_close(
+        d.compute_loss(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].d(real, fake)
+    )
     _, _, saturating = _game(replace(recipe, saturating=True))
     conjugate = DIVERGENCES[divergence].conjugate(fake).mean()
-    torch.testing.assert_close(saturating.play(_batch(), START).loss, -conjugate)
-    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].g(real, fake))
+    torch.testing.assert_close(saturating.compute_loss(_batch(), START).loss, -conjugate)
+    torch.testing.assert_close(
+        g.compute_loss(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].g(real, fake)
+    )
 
 
 @pytest.mark.parametrize("objective", ["non-saturating", "minimax"])
@@ -140,16 +144,16 @@ def test_smoothed_labels_are_the_discriminators_alone(objective: Any) -> None:
     _, d, g = _game(replace(dcgan(), objective=objective, real_target=0.9))
     real, fake = _scores(d)
     expected = OBJECTIVES[objective].d(real, fake) + 0.1 * real.mean()
-    torch.testing.assert_close(d.play(_batch(), START).loss, expected)
-    torch.testing.assert_close(g.play(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
+    torch.testing.assert_close(d.compute_loss(_batch(), START).loss, expected)
+    torch.testing.assert_close(g.compute_loss(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
 
 
 def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> None:
-    game, d, _ = _game(replace(wgan(), lr_d=0.1))
+    system, d, _ = _game(replace(wgan(), lr_d=0.1))
     weights = {name: value.detach().clone() for name, value in d.network.named_parameters()}
     assert all(value.abs().max() <= 0.01 for value in weights.values())
-    assert any(value.abs().max() > 0.01 for value in game.generator.parameters())
-    d.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    assert any(value.abs().max() > 0.01 for value in system.generator.parameters())
+    d.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
     d.optimizer.step()
     moved = dict(d.network.named_parameters())
     assert all(value.abs().max() <= 0.01 for value in moved.values())
@@ -159,19 +163,19 @@ def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> N
 
 def test_the_gradient_penalty_is_the_critics() -> None:
     _, d, _ = _game(wgan_gp())
-    move = d.play(_batch(), START)
+    move = d.compute_loss(_batch(), START)
     real, fake = _scores(d)
     expected = fake.mean() - real.mean() + 10 * move.scalars["penalty/gradient"]
     torch.testing.assert_close(move.loss, expected)
 
 
 def test_the_critics_moves() -> None:
-    d, g = _game(wgan())[0].players
-    moves = [d.moves_in(Clock(0, 1000, round)) for round in (0, 24, 25, 26, 499, 500, 501, 1000)]
+    d, g = _game(wgan())[0].updaters
+    moves = [d.moves_in(TrainState(0, 1000, round)) for round in (0, 24, 25, 26, 499, 500, 501, 1000)]
     assert moves == [100, 100, 5, 5, 5, 100, 5, 100]
-    assert [g.moves_in(Clock(0, 1000, round)) for round in (0, 25)] == [1, 1]
+    assert [g.moves_in(TrainState(0, 1000, round)) for round in (0, 25)] == [1, 1]
     assert (d.moves, wgan_cpu().moves_d_early) == (5, 10)
-    assert [early(Clock(0, 1000, round), more=0) for round in (0, 25)] == [0, 0]
+    assert [early(TrainState(0, 1000, round), more=0) for round in (0, 25)] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -193,16 +197,16 @@ def test_bad_settings_are_refused(make: Callable[[], DCGANRecipe], said: str) ->
 
 def test_adaptive_augmentation_needs_a_sign_that_means_something() -> None:
     ada = {"augment": ("flip",), "ada_target": 0.6}
-    assert replace(f_gan(), divergence="pearson", **ada).build(DataFormat(3)).players[0].state is not None
+    assert replace(f_gan(), divergence="pearson", **ada).build(DataFormat(3)).updaters[0].state is not None
     with pytest.raises(ValueError, match="ada_target does not go with objective f-kl"):
         replace(f_gan(), divergence="kl", widths=(4, 4, 4, 4), **ada).build(DataFormat(3))
 
 
 def test_batch_norm_sees_the_global_batch() -> None:
     _, d, g = _game(dcgan())
-    for player in (d, g):
-        use_global_batch(player.network)
-        norms = [module for module in player.network.modules() if isinstance(module, BatchNorm)]
+    for updater in (d, g):
+        use_global_batch(updater.network)
+        norms = [module for module in updater.network.modules() if isinstance(module, BatchNorm)]
         assert norms
         assert all(norm.standardize is standardize_globally for norm in norms)
 

@@ -10,21 +10,21 @@ from torch import Tensor
 from torch.nn import functional as F
 from toy import shapes
 
-from models.layers import Dropout
-from models.stacked_gan import StackedGenerator
-from training.adversarial import Discriminate, Generate
-from training.draws import Draws
-from training.game import Batch, Clock, Game, Player
+from models.architectures.stacked_gan import StackedGenerator
+from models.layers.equalized import Dropout
 from training.growth import Stage
-from training.mine import Measure
+from training.objectives.mutual_information import donsker_varadhan
 from training.recipes import RECIPES
 from training.recipes.mine import MINERecipe
 from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.stacked_gan import StackedGANRecipe
-from training.stacked_gan import Bottom, DiscriminateLevel, GenerateLevel, Top
-from training.terms.mine import donsker_varadhan
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, System, Updater
+from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.mine import Measure
+from training.updaters.stacked_gan import Bottom, DiscriminateLevel, GenerateLevel, Top
 
-START = Clock(0, 1000, 0)
+START = TrainState(0, 1000, 0)
 SMALL: dict[str, dict[str, Any]] = {
     "cgan": {"noise_size": 5, "units_g": (6, 7, 8), "units_d": (8, 5, 6)},
     "ac-gan": {"widths_g": (6, 4), "widths_d": (4, 4, 6, 6, 8, 8), "noise_size": 5},
@@ -49,25 +49,25 @@ def _recipe(name: str, **changes: Any) -> Recipe:
     return replace(RECIPES[name](), **{**tiny, **SMALL[name], **changes})
 
 
-def _game(name: str, **changes: Any) -> Game:
+def _game(name: str, **changes: Any) -> System:
     torch.manual_seed(0)
     return _recipe(name, **changes).build(DataFormat(3, ("a", "b")))
 
 
 def _batch() -> Batch:
     reals = shapes(8, 16).float() / 127.5 - 1
-    draws = Draws(0, 0, 8, slice(0, 8), torch.device("cpu"))
+    draws = KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu"))
     return Batch(reals, torch.arange(8) % 2, draws, Stage(16, 8))
 
 
-def _latents(player: Discriminate | Generate) -> Tensor:
-    generator = player.generator if isinstance(player, Discriminate) else player.network
-    z = _batch().draws.draw("latents", generator.prior)
+def _latents(updater: Discriminate | Generate) -> Tensor:
+    generator = updater.generator if isinstance(updater, Discriminate) else updater.network
+    z = _batch().rng.draw("latents", generator.prior)
     return generator.with_labels(z, torch.arange(8) % 2) if generator.class_names else z
 
 
-def _pair(game: Game) -> tuple[Discriminate, Generate]:
-    d, g = game.players[0], game.players[-1]
+def _pair(system: System) -> tuple[Discriminate, Generate]:
+    d, g = system.updaters[0], system.updaters[-1]
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
     return d, g
@@ -85,17 +85,17 @@ def _pair(game: Game) -> tuple[Discriminate, Generate]:
 )
 def test_the_papers_settings(name: str, batch: int, kind: str, rates: list[float]) -> None:
     assert RECIPES[name]().batch == batch
-    players = _game(name).players
-    assert [player.learning_rate(START) for player in players] == pytest.approx(rates)
-    for player in players:
-        assert type(player.optimizer).__name__ == kind
-        assert player.optimizer.param_groups[0].get("betas", (0.5, 0.999)) == (0.5, 0.999)
+    updaters = _game(name).updaters
+    assert [updater.learning_rate(START) for updater in updaters] == pytest.approx(rates)
+    for updater in updaters:
+        assert type(updater.optimizer).__name__ == kind
+        assert updater.optimizer.param_groups[0].get("betas", (0.5, 0.999)) == (0.5, 0.999)
 
 
 def test_cgans_step_size_falls_with_its_steps_to_its_end() -> None:
-    rate = _game("cgan", batch=100).players[0].learning_rate
-    assert rate(Clock(100 * 1000, 10**9, 0)) == pytest.approx(0.02 / 1.00004**1000)
-    assert rate(Clock(10**9, 10**9, 0)) == 1e-6
+    rate = _game("cgan", batch=100).updaters[0].learning_rate
+    assert rate(TrainState(100 * 1000, 10**9, 0)) == pytest.approx(0.02 / 1.00004**1000)
+    assert rate(TrainState(10**9, 10**9, 0)) == 1e-6
 
 
 @pytest.mark.parametrize("name", ["cgan", "ac-gan", "stacked-gan"])
@@ -112,16 +112,16 @@ def test_every_recipe_builds(name: str) -> None:
 
 @EVERY
 def test_each_move_gives_all_of_the_players_own_weights_a_gradient_and_no_other(name: str) -> None:
-    game = _game(name)
-    clock = Clock(60, 100, 7)  # Stacked GAN is joined
-    for player in game.players:
-        for other in game.players:
-            other.network.requires_grad_(other is player)
+    system = _game(name)
+    train_state = TrainState(60, 100, 7)  # Stacked GAN is joined
+    for updater in system.updaters:
+        for other in system.updaters:
+            other.network.requires_grad_(other is updater)
             other.network.zero_grad()
-        player.play(_batch(), clock).loss.backward()  # type: ignore[no-untyped-call]
-        for other in game.players:
+        updater.compute_loss(_batch(), train_state).loss.backward()  # type: ignore[no-untyped-call]
+        for other in system.updaters:
             for key, parameter in other.network.named_parameters():
-                assert (parameter.grad is not None) == (other is player), (player.name, other.name, key)
+                assert (parameter.grad is not None) == (other is updater), (updater.name, other.name, key)
 
 
 def test_ac_gan_tells_classes_on_both_sides() -> None:
@@ -134,10 +134,10 @@ def test_ac_gan_tells_classes_on_both_sides() -> None:
     real, fake = d.network([batch.reals]), d.network(g.network(_latents(d))[-1:])
     assert real.classes is not None
     assert fake.classes is not None
-    of_real, of_fake = (F.cross_entropy(verdict.classes, kinds) for verdict in (real, fake))
-    expected = F.softplus(-real.score).mean() + F.softplus(fake.score).mean() + of_real + of_fake
-    torch.testing.assert_close(d.play(batch, START).loss, expected)
-    torch.testing.assert_close(g.play(batch, START).loss, F.softplus(-fake.score).mean() + of_fake)
+    of_real, of_fake = (F.cross_entropy(output.classes, kinds) for output in (real, fake))
+    expected = F.softplus(-real.logits).mean() + F.softplus(fake.logits).mean() + of_real + of_fake
+    torch.testing.assert_close(d.compute_loss(batch, START).loss, expected)
+    torch.testing.assert_close(g.compute_loss(batch, START).loss, F.softplus(-fake.logits).mean() + of_fake)
 
 
 def test_infogans_sides_want_the_same_codes_read() -> None:
@@ -150,10 +150,10 @@ def test_infogans_sides_want_the_same_codes_read() -> None:
         F.cross_entropy(fake.latents[:, a:b], z[:, a - 9 : b - 9 or None]) for a, b in ((2, 5), (5, 9))
     )
     wanted = 0.2 * errors + 0.7 * (crossed - math.log(3) - math.log(4))
-    expected = F.softplus(-real.score).mean() + F.softplus(fake.score).mean() + wanted
-    move = d.play(_batch(), START)
+    expected = F.softplus(-real.logits).mean() + F.softplus(fake.logits).mean() + wanted
+    move = d.compute_loss(_batch(), START)
     torch.testing.assert_close(move.loss, expected)
-    torch.testing.assert_close(g.play(_batch(), START).loss, F.softplus(-fake.score).mean() + wanted)
+    torch.testing.assert_close(g.compute_loss(_batch(), START).loss, F.softplus(-fake.logits).mean() + wanted)
     assert {"information/categorical", "information/continuous", "loss/codes"} < move.scalars.keys()
 
 
@@ -167,33 +167,33 @@ def test_infogans_q_is_moved_with_the_discriminator() -> None:
 
 
 def test_mines_players_share_one_bound() -> None:
-    game = _game("mine", weight=0.5)
-    d, g = _pair(game)
-    t = game.players[1]
+    system = _game("mine", weight=0.5)
+    d, g = _pair(system)
+    t = system.updaters[1]
     assert isinstance(t, Measure)
-    z, others = _latents(d), _batch().draws.draw("marginal", g.network.prior)
+    z, others = _latents(d), _batch().rng.draw("marginal", g.network.prior)
     with torch.no_grad():
         pictures = g.network(z)[-1]
         bound = donsker_varadhan(t.network(pictures, z[:, -3:]), t.network(pictures, others[:, -3:]))
-    move, of_g = t.play(_batch(), START), g.play(_batch(), START)
+    move, of_g = t.compute_loss(_batch(), START), g.compute_loss(_batch(), START)
     torch.testing.assert_close(move.loss, -bound)
     torch.testing.assert_close(of_g.scalars["information/code_g"], bound)
     torch.testing.assert_close(of_g.loss, of_g.scalars["loss/g"])  # the value; its gradient is of both
     assert not t.information.bound.started
-    t.stepped(move.scalars, _batch().stage)
+    t.after_step(move.scalars, _batch().stage)
     assert t.state.state_dict()["log_average"].item() == pytest.approx(
         math.log(move.scalars["information/ratio"].item()), abs=1e-6
     )
 
 
-def _gradient(player: Player) -> Tensor:
-    player.network.zero_grad()
-    player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-    return torch.cat([p.grad.flatten() for p in player.network.parameters() if p.grad is not None])
+def _gradient(updater: Updater) -> Tensor:
+    updater.network.zero_grad()
+    updater.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    return torch.cat([p.grad.flatten() for p in updater.network.parameters() if p.grad is not None])
 
 
 def test_mines_generator_follows_information_no_further_than_the_discriminator() -> None:
-    without, little, much = (_gradient(_game("mine", weight=w).players[-1]) for w in (0.0, 1e-3, 1e6))
+    without, little, much = (_gradient(_game("mine", weight=w).updaters[-1]) for w in (0.0, 1e-3, 1e6))
     assert 0 < (little - without).norm() < without.norm()
     assert (much - without).norm().item() == pytest.approx(without.norm().item(), rel=1e-3)
     cosine = F.cosine_similarity(little - without, much - without, dim=0)
@@ -205,21 +205,21 @@ def test_a_code_fits_into_the_latent_vector() -> None:
         MINERecipe(resolution=16, kimg=1, batch=8, latent_size=4, code_size=5)
 
 
-def _stack() -> tuple[Game, StackedGenerator, Top, Bottom]:
-    game = _game("stacked-gan")
-    _, _, g1, _, g0 = game.players
+def _stack() -> tuple[System, StackedGenerator, Top, Bottom]:
+    system = _game("stacked-gan")
+    _, _, g1, _, g0 = system.updaters
     assert isinstance(g1, GenerateLevel)
     assert isinstance(g0, GenerateLevel)
     assert isinstance(g1.level, Top)
     assert isinstance(g0.level, Bottom)
-    assert isinstance(game.generator, StackedGenerator)
-    return game, game.generator, g1.level, g0.level
+    assert isinstance(system.generator, StackedGenerator)
+    return system, system.generator, g1.level, g0.level
 
 
 def test_the_encoder_moves_first_and_then_no_more() -> None:
-    game, *_ = _stack()
+    system, *_ = _stack()
     moves = {
-        images: [player.moves_in(Clock(images, 100, 0)) for player in game.players]
+        images: [updater.moves_in(TrainState(images, 100, 0)) for updater in system.updaters]
         for images in (0, 8, 16, 64)
     }
     assert moves == {
@@ -232,10 +232,14 @@ def test_the_encoder_moves_first_and_then_no_more() -> None:
 
 @pytest.mark.parametrize("images", [24, 64])
 def test_the_levels_losses_by_hand_alone_and_joined(images: int) -> None:
-    game, generator, top, bottom = _stack()
-    _, d1, g1, d0, g0 = game.players
-    batch, clock, label = _batch(), Clock(images, 100, 0), F.one_hot(torch.arange(8) % 2, 2).float()
-    noise = [batch.draws.uniform(f"noise{i}", size) for i, size in ((1, 5), (0, 4))]
+    system, generator, top, bottom = _stack()
+    _, d1, g1, d0, g0 = system.updaters
+    batch, train_state, label = (
+        _batch(),
+        TrainState(images, 100, 0),
+        F.one_hot(torch.arange(8) % 2, 2).float(),
+    )
+    noise = [batch.rng.uniform(f"noise{i}", size) for i, size in ((1, 5), (0, 4))]
     with torch.no_grad():
         features = top.encoder(batch.reals)
         made = generator.top(label, noise[0])
@@ -246,15 +250,15 @@ def test_the_levels_losses_by_hand_alone_and_joined(images: int) -> None:
         for (level, real, fake), z in zip(ends, noise, strict=True):
             of_real, of_fake = level.discriminator(real), level.discriminator(fake)
             entropy = 10 * (of_fake.latents - z).square().mean()
-            d = (F.softplus(-of_real.score) + F.softplus(of_fake.score)).mean() / 2
-            losses.append((d + entropy, F.softplus(-of_fake.score).mean() + entropy))
+            d = (F.softplus(-of_real.logits) + F.softplus(of_fake.logits)).mean() / 2
+            losses.append((d + entropy, F.softplus(-of_fake.logits).mean() + entropy))
         right = F.cross_entropy(top.encoder.top(made), torch.arange(8) % 2)
         back = (top.encoder(picture) - given).square().mean()
     share = 0.5 * (losses[1][1] + back) if images == 64 else 0.0
-    torch.testing.assert_close(d1.play(batch, clock).loss, losses[0][0])
-    torch.testing.assert_close(d0.play(batch, clock).loss, losses[1][0])
-    torch.testing.assert_close(g1.play(batch, clock).loss, losses[0][1] + right + share)
-    torch.testing.assert_close(g0.play(batch, clock).loss, losses[1][1] + back)
+    torch.testing.assert_close(d1.compute_loss(batch, train_state).loss, losses[0][0])
+    torch.testing.assert_close(d0.compute_loss(batch, train_state).loss, losses[1][0])
+    torch.testing.assert_close(g1.compute_loss(batch, train_state).loss, losses[0][1] + right + share)
+    torch.testing.assert_close(g0.compute_loss(batch, train_state).loss, losses[1][1] + back)
 
 
 def test_the_generator_that_ships_is_the_stack() -> None:
@@ -266,15 +270,15 @@ def test_the_generator_that_ships_is_the_stack() -> None:
 
 
 def test_the_encoder_tells_labels() -> None:
-    game, *_ = _stack()
-    player = game.players[0]
-    before = player.play(_batch(), START)
+    system, *_ = _stack()
+    updater = system.updaters[0]
+    before = updater.compute_loss(_batch(), START)
     for _ in range(300):
-        player.optimizer.zero_grad()
-        player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-        player.optimizer.param_groups[0]["lr"] = 0.003
-        player.optimizer.step()
-    after = player.play(_batch(), START)
+        updater.optimizer.zero_grad()
+        updater.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+        updater.optimizer.param_groups[0]["lr"] = 0.003
+        updater.optimizer.step()
+    after = updater.compute_loss(_batch(), START)
     assert after.loss < 0.1 * before.loss
     assert after.scalars["encoder/accuracy"] == 1
 
@@ -285,9 +289,9 @@ def test_parts_of_the_run_are_in_order() -> None:
 
 
 def test_a_discriminator_of_a_level_moves_q_too() -> None:
-    game, *_ = _stack()
-    d1 = game.players[1]
+    system, *_ = _stack()
+    d1 = system.updaters[1]
     assert isinstance(d1, DiscriminateLevel)
-    d1.play(_batch(), Clock(24, 100, 0)).loss.backward()  # type: ignore[no-untyped-call]
+    d1.compute_loss(_batch(), TrainState(24, 100, 0)).loss.backward()  # type: ignore[no-untyped-call]
     assert d1.network.read.weight.grad is not None
     assert d1.network.read.weight.grad.abs().max() > 0

@@ -12,12 +12,12 @@ from toy import shapes
 
 from tests.systems import DATA, ROUND, SYSTEMS
 from train import parse
-from training.draws import Draws
-from training.game import Batch, Clock
-from training.play import Table, set_up_game
+from training.iteration import Table, set_up_system
 from training.recipes.recipe import DataFormat
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState
 
-CLOCK = Clock(12, 100, 3)  # ProGAN's second size fades in, Stacked GAN's levels are joined
+CLOCK = TrainState(12, 100, 3)  # ProGAN's second size fades in, Stacked GAN's levels are joined
 
 
 def _gradients(part: slice) -> dict[str, Tensor]:
@@ -27,18 +27,18 @@ def _gradients(part: slice) -> dict[str, Tensor]:
     for name, (of, sizes) in SYSTEMS.items():
         _, recipe = parse(["--recipe", name, "--data", "-", "--out", "-", *ROUND.split(), *sizes.split()])
         channels, (height, width), labelled = DATA[of]
-        names, frame = ("a", "b") if labelled else (), (height // 4, width // 4)
-        table = Table(set_up_game(recipe, DataFormat(channels, names, frame), cpu), Accelerator(cpu=True))
+        names, aspect = ("a", "b") if labelled else (), (height // 4, width // 4)
+        table = Table(set_up_system(recipe, DataFormat(channels, names, aspect), cpu), Accelerator(cpu=True))
         stage = recipe.growth().at(CLOCK.images)
         size = (height * stage.resolution // 16, width * stage.resolution // 16)
         reals = F.interpolate(shapes(8, 32)[:, :channels].float() / 127.5 - 1, size)[part]
         labels = (torch.arange(8) % 2)[part] if labelled else None
-        batch = Batch(reals, labels, Draws(0, CLOCK.images, 8, part, cpu), stage)
-        for player in table.game.players:
-            table.step(player, CLOCK, table.gradients(player, batch, CLOCK, largest=8), share=0.0)
-            for parameter, value in player.network.named_parameters():
+        batch = Batch(reals, labels, KeyedRNG(0, CLOCK.images, 8, part, cpu), stage)
+        for updater in table.system.updaters:
+            table.step(updater, CLOCK, table.gradients(updater, batch, CLOCK, largest=8), share=0.0)
+            for parameter, value in updater.network.named_parameters():
                 if value.grad is not None:
-                    found[f"{name} {player.name} {parameter}"] = value.grad.clone(
+                    found[f"{name} {updater.name} {parameter}"] = value.grad.clone(
                         memory_format=torch.contiguous_format
                     )
     return found

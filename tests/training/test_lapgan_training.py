@@ -17,24 +17,24 @@ from torch import Tensor, nn
 from toy import differences, newest_state, shapes, start, state_of, trainer_of
 
 from data_prep import pyramid as prepared
+from models.architectures.lapgan import LAPGANGenerator
 from models.checkpoint import load_generator
-from models.discriminator import Discriminator, Verdict
-from models.lapgan import LAPGANGenerator
-from models.normalization import RunningBatchNorm
-from models.pyramid import PYRAMIDS, PyramidName
+from models.discriminator import Discriminator, DiscriminatorOutput
+from models.layers.normalization import RunningBatchNorm
+from models.layers.pyramid import PYRAMIDS, PyramidName
 from models.sampler import Sampler
 from tests.prepared import write_dataset
 from train import main
-from training import lapgan_join
-from training.collective import average_gradients, use_global_batch
-from training.draws import Draws
+from training import join_lapgan
+from training.distributed.collective import average_gradients, use_global_batch
 from training.export import export
-from training.game import Batch, Clock, Game
 from training.growth import Stage
-from training.lapgan import DiscriminateLevel, GenerateLevel, LevelPlayer, MarginRule, Rule
-from training.play import Table, set_up_game
+from training.iteration import Table, set_up_system
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
 from training.recipes.recipe import DataFormat
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, System
+from training.updaters.lapgan import DiscriminateLevel, GenerateLevel, LevelUpdater, MarginRule, Rule
 
 RECIPE = LAPGANRecipe(resolution=32, kimg=0.064, batch=8, base=8, widths=(8, 4, 4), coarsest_noise=4)
 # The same through train.py, at 16x16: rounds of 8 images, a checkpoint every 2.
@@ -43,43 +43,43 @@ TINY = (
     *("--batch", "8", "--kimg", "0.064", "--conditional", "--tracker", "none", "--ema-half-life", "0.05"),
     *("--log-every", "0.016", "--checkpoint-every", "0.016", "--snapshot-every", "100", "--keep", "100"),
 )
-START = Clock(0, 1000, 0)
+START = TrainState(0, 1000, 0)
 
 
-def _build(classes: Sequence[str] = (), **changes: object) -> Game:
+def _build(classes: Sequence[str] = (), **changes: object) -> System:
     torch.manual_seed(0)
     recipe = replace(RECIPE, conditional=bool(classes), **changes)  # type: ignore[arg-type]
     return recipe.build(DataFormat(3, tuple(classes)))
 
 
-def _player(game: Game, name: str) -> LevelPlayer:
-    player = next(player for player in game.players if player.name == name)
-    assert isinstance(player, LevelPlayer)
-    return player
+def _player(system: System, name: str) -> LevelUpdater:
+    updater = next(updater for updater in system.updaters if updater.name == name)
+    assert isinstance(updater, LevelUpdater)
+    return updater
 
 
 def _batch(part: slice = slice(0, 8), labels: Tensor | None = None, seed: int = 0) -> Batch:
     reals = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    draws = Draws(seed, 16, 8, part, torch.device("cpu"))
+    draws = KeyedRNG(seed, 16, 8, part, torch.device("cpu"))
     return Batch(reals[part], None if labels is None else labels[part], draws, Stage(32, 8))
 
 
 class Recorder(Discriminator):
-    """Gives every picture the same score, and keeps what it was shown."""
+    """Gives every picture the same logits, and keeps what it was shown."""
 
-    def __init__(self, side: int, score: float) -> None:
+    def __init__(self, side: int, logits: float) -> None:
         super().__init__()
         self.resolutions = (side,)
-        self.score = nn.Parameter(torch.tensor(score))
+        self.logits = nn.Parameter(torch.tensor(logits))
         self.shown: list[Tensor] = []
 
-    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> Verdict:
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:
         self.shown.append(images[0])
-        return Verdict(self.score + 0 * images[0].mean((1, 2, 3)))
+        return DiscriminatorOutput(self.logits + 0 * images[0].mean((1, 2, 3)))
 
 
-def _pair(game: Game, side: int, score: float) -> tuple[DiscriminateLevel, GenerateLevel, Recorder]:
-    d, g, recorder = _player(game, f"d{side}"), _player(game, f"g{side}"), Recorder(side, score)
+def _pair(system: System, side: int, logits: float) -> tuple[DiscriminateLevel, GenerateLevel, Recorder]:
+    d, g, recorder = _player(system, f"d{side}"), _player(system, f"g{side}"), Recorder(side, logits)
     assert isinstance(d, DiscriminateLevel)
     assert isinstance(g, GenerateLevel)
     d.network = g.discriminator = recorder
@@ -87,10 +87,10 @@ def _pair(game: Game, side: int, score: float) -> tuple[DiscriminateLevel, Gener
 
 
 def test_a_pair_per_level_in_order() -> None:
-    game = _build()
-    assert [player.name for player in game.players] == ["d8", "g8", "d16", "g16", "d32", "g32"]
-    assert isinstance(game.generator, LAPGANGenerator)
-    assert [player.network for player in game.players[1::2]] == list(game.generator.levels)
+    system = _build()
+    assert [updater.name for updater in system.updaters] == ["d8", "g8", "d16", "g16", "d32", "g32"]
+    assert isinstance(system.generator, LAPGANGenerator)
+    assert [updater.network for updater in system.updaters[1::2]] == list(system.generator.levels)
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
@@ -98,13 +98,13 @@ def test_a_pair_per_level_in_order() -> None:
 def test_the_discriminator_is_shown_half_reals_and_half_fakes_over_real_coarse_images(
     side: int, name: PyramidName
 ) -> None:
-    game = _build(pyramid=name)
-    d, _, recorder = _pair(game, side, 0.0)
+    system = _build(pyramid=name)
+    d, _, recorder = _pair(system, side, 0.0)
     with torch.no_grad():
         for parameter in d.level.parameters():  # bands of zero: a fake is its coarse image enlarged
             parameter.zero_()
     batch = _batch()
-    d.play(batch, START)
+    d.compute_loss(batch, START)
     images = batch.reals
     while images.shape[-1] > side:
         images = PYRAMIDS[name].down(images)
@@ -121,28 +121,28 @@ def test_the_levels_of_training_are_those_of_the_prepared_data() -> None:
     with torch.no_grad():
         for parameter in g.network.parameters():
             parameter.zero_()
-    d.play(batch, START)
-    g.play(batch, START)
+    d.compute_loss(batch, START)
+    g.compute_loss(batch, START)
     torch.testing.assert_close(recorder.shown[0][0::2], levels[1][0::2])
     torch.testing.assert_close(recorder.shown[1], prepared.up(levels[2]))  # over all coarse images
 
 
 def test_losses_at_a_constant_score() -> None:
-    for score in (0.0, 1.5, -1.5):
-        d, g, _ = _pair(_build(), 16, score)
-        on_real, on_fake = (float(nn.functional.softplus(torch.tensor(s))) for s in (-score, score))
-        assert d.play(_batch(), START).loss.item() == pytest.approx((on_real + on_fake) / 2)
-        assert g.play(_batch(), START).loss.item() == pytest.approx(on_real)
-        if score == 0:
-            assert d.play(_batch(), START).loss.item() == pytest.approx(log(2))
+    for logits in (0.0, 1.5, -1.5):
+        d, g, _ = _pair(_build(), 16, logits)
+        on_real, on_fake = (float(nn.functional.softplus(torch.tensor(s))) for s in (-logits, logits))
+        assert d.compute_loss(_batch(), START).loss.item() == pytest.approx((on_real + on_fake) / 2)
+        assert g.compute_loss(_batch(), START).loss.item() == pytest.approx(on_real)
+        if logits == 0:
+            assert d.compute_loss(_batch(), START).loss.item() == pytest.approx(log(2))
 
 
 def test_reals_are_to_be_scored_up_and_fakes_down() -> None:
-    game = _build()
-    d = _player(game, "d16")
+    system = _build()
+    d = _player(system, "d16")
     seen: list[Tensor] = []
-    d.network.register_forward_hook(lambda _, __, verdict: seen.append(verdict.score))
-    move = d.play(_batch(), START)
+    d.network.register_forward_hook(lambda _, __, output: seen.append(output.logits))
+    move = d.compute_loss(_batch(), START)
     seen[0].retain_grad()
     move.loss.backward()  # type: ignore[no-untyped-call]
     gradient = seen[0].grad
@@ -150,14 +150,14 @@ def test_reals_are_to_be_scored_up_and_fakes_down() -> None:
     assert (gradient[0::2] < 0).all()
     assert (gradient[1::2] > 0).all()
     means = [seen[0][which::2].mean().item() for which in (0, 1)]
-    assert [move.scalars[f"score/{which}16"].item() for which in ("real", "fake")] == pytest.approx(means)
+    assert [move.scalars[f"logits/{which}16"].item() for which in ("real", "fake")] == pytest.approx(means)
 
 
 def test_the_two_moves_draw_noise_of_their_own() -> None:
     d, g, recorder = _pair(_build(), 16, 0.0)
-    d.play(_batch(), START)
-    g.play(_batch(), START)
-    g.play(_batch(seed=1), START)
+    d.compute_loss(_batch(), START)
+    g.compute_loss(_batch(), START)
+    g.compute_loss(_batch(seed=1), START)
     assert not torch.equal(recorder.shown[0][1::2], recorder.shown[1][1::2])
     assert not torch.equal(recorder.shown[1], recorder.shown[2])
 
@@ -165,65 +165,65 @@ def test_the_two_moves_draw_noise_of_their_own() -> None:
 @pytest.mark.parametrize("name", ["d8", "g8", "d32", "g32"])
 def test_a_batch_in_two_parts_is_the_batch(name: str) -> None:
     """Whichever rank or piece a sample falls to: its noise, its dropout, and whether it is shown as a real."""
-    game = _build(("a", "b"))
+    system = _build(("a", "b"))
     labels = torch.tensor([0, 1, 1, 0, 0, 0, 1, 1])
-    player = _player(game, name)
+    updater = _player(system, name)
 
     def gradients(*parts: slice) -> list[Tensor]:
-        player.network.zero_grad()
+        updater.network.zero_grad()
         for part in parts:
-            loss = player.play(_batch(part, labels), START).loss
+            loss = updater.compute_loss(_batch(part, labels), START).loss
             (loss * (part.stop - part.start) / 8).backward()  # type: ignore[no-untyped-call]
-        return [p.grad.clone() for p in player.network.parameters() if p.grad is not None]
+        return [p.grad.clone() for p in updater.network.parameters() if p.grad is not None]
 
     whole = gradients(slice(0, 8))
-    assert len(whole) == len(list(player.network.parameters()))
+    assert len(whole) == len(list(updater.network.parameters()))
     for one, other in zip(whole, gradients(slice(0, 3), slice(3, 8)), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_level_does_not_depend_on_another() -> None:
-    game = _build()
-    alone = {player.name: player.play(_batch(), START).loss for player in game.players}
+    system = _build()
+    alone = {updater.name: updater.compute_loss(_batch(), START).loss for updater in system.updaters}
     with torch.no_grad():
         for name in ("d16", "g16"):
-            for parameter in _player(game, name).network.parameters():
+            for parameter in _player(system, name).network.parameters():
                 parameter += 0.1
-    for player in game.players:
-        same = torch.equal(player.play(_batch(), START).loss, alone[player.name])
-        assert same == (player.name not in {"d16", "g16"})
+    for updater in system.updaters:
+        same = torch.equal(updater.compute_loss(_batch(), START).loss, alone[updater.name])
+        assert same == (updater.name not in {"d16", "g16"})
 
 
 @pytest.mark.parametrize("name", ["d8", "g8", "d16", "g16"])
 def test_a_label_reaches_every_player(name: str) -> None:
-    player = _player(_build(("a", "b")), name)
-    losses = [player.play(_batch(labels=torch.full((8,), label)), START).loss for label in (0, 1)]
+    updater = _player(_build(("a", "b")), name)
+    losses = [updater.compute_loss(_batch(labels=torch.full((8,), label)), START).loss for label in (0, 1)]
     assert not torch.equal(*losses)
 
 
 def test_momentum_and_step_size_follow_the_epochs() -> None:
-    game = _build()
-    player = _player(game, "d16")
+    system = _build()
+    updater = _player(system, "d16")
     for epochs, momentum in ((0, 0.5), (100, 0.58), (1000, 0.8)):
-        clock = Clock(epochs * 50_000, 10**9, 0)
-        player.pace(clock, share=0.5)
-        (group,) = player.optimizer.param_groups
+        train_state = TrainState(epochs * 50_000, 10**9, 0)
+        updater.pace(train_state, share=0.5)
+        (group,) = updater.optimizer.param_groups
         assert group["momentum"] == pytest.approx(momentum)
         assert group["lr"] == pytest.approx(0.01 / 1.0004**epochs)
 
 
 def test_adam_keeps_its_decays() -> None:
-    player = _player(_build(optimizer="adam"), "d16")
-    player.pace(START)
-    assert player.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
-    assert player.momentum is None
+    updater = _player(_build(optimizer="adam"), "d16")
+    updater.pace(START)
+    assert updater.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
+    assert updater.momentum is None
 
 
 def test_the_lsun_networks_play() -> None:
-    game = _build(style="lsun", resolution=16, widths=(8, 32))
-    for player in game.players:
-        assert player.play(_batch(), START).loss.isfinite()
-    norms = [layer for layer in game.generator.modules() if isinstance(layer, RunningBatchNorm)]
+    system = _build(style="lsun", resolution=16, widths=(8, 32))
+    for updater in system.updaters:
+        assert updater.compute_loss(_batch(), START).loss.isfinite()
+    norms = [layer for layer in system.generator.modules() if isinstance(layer, RunningBatchNorm)]
     assert len(norms) == 4
     assert all(norm.mean.ne(0).any() for norm in norms)
 
@@ -233,21 +233,21 @@ def _gradients(part: slice) -> dict[str, Tensor]:
 
     Also who may move by the margin rule, where errors differ over the batch.
     """
-    game = _build(style="lsun", resolution=16, widths=(8, 32))
+    system = _build(style="lsun", resolution=16, widths=(8, 32))
     found: dict[str, Tensor] = {}
-    for player in game.players:
-        use_global_batch(player.network)
-    for player in game.players:
-        player.play(_batch(part), START).loss.backward()  # type: ignore[no-untyped-call]
-        average_gradients(player.network.parameters())
-        gradients = {name: p.grad for name, p in player.network.named_parameters() if p.grad is not None}
-        found |= {f"{player.name}.{name}": gradient.clone() for name, gradient in gradients.items()}
+    for updater in system.updaters:
+        use_global_batch(updater.network)
+    for updater in system.updaters:
+        updater.compute_loss(_batch(part), START).loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(updater.network.parameters())
+        gradients = {name: p.grad for name, p in updater.network.named_parameters() if p.grad is not None}
+        found |= {f"{updater.name}.{name}": gradient.clone() for name, gradient in gradients.items()}
     rule = MarginRule(0.3)
     rule.judge(
         torch.zeros(()), torch.linspace(0, 0.8, 8)[part].mean()
     )  # 0.17 and 0.63 on two ranks, together 0.4
     found["rule"] = torch.tensor([rule.discriminator_moves, rule.generator_moves])
-    return found | dict(game.generator.named_buffers())
+    return found | dict(system.generator.named_buffers())
 
 
 def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_the_margin_rule(real: float, fake: float, d: bool, g: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "margin", "moving"),
+    ("logits", "margin", "moving"),
     [
         (1.5, 0.0, {"d16", "g16"}),
         (1.5, 0.3, {"d16"}),  # errors of 0.2 on reals and of 1.7 on fakes
@@ -292,17 +292,17 @@ def test_the_margin_rule(real: float, fake: float, d: bool, g: bool) -> None:
         (-1.5, 0.3, {"d16", "g16"}),  # 1.7 and 0.2
     ],
 )
-def test_who_waits_takes_no_step(score: float, margin: float, moving: set[str]) -> None:
-    game = _build(levels=(16,), margin=margin)
-    d, g, recorder = _pair(game, 16, score)
+def test_who_waits_takes_no_step(logits: float, margin: float, moving: set[str]) -> None:
+    system = _build(levels=(16,), margin=margin)
+    d, g, recorder = _pair(system, 16, logits)
     d.optimizer = torch.optim.SGD(recorder.parameters(), lr=0.1, momentum=0.5)
     g.optimizer.param_groups[0]["momentum"] = 0.5
-    table = Table(game, Accelerator(cpu=True))
-    for player in (d, g):
-        scalars = table.gradients(player, _batch(), START, 8)
-        assert table.step(player, START, scalars).isfinite()
-    assert {player.name for player in (d, g) if player.optimizer.state} == moving
-    assert (recorder.score.item() != pytest.approx(score)) == ("d16" in moving)
+    table = Table(system, Accelerator(cpu=True))
+    for updater in (d, g):
+        scalars = table.gradients(updater, _batch(), START, 8)
+        assert table.step(updater, START, scalars).isfinite()
+    assert {updater.name for updater in (d, g) if updater.optimizer.state} == moving
+    assert (recorder.logits.item() != pytest.approx(logits)) == ("d16" in moving)
 
 
 def test_the_rule_hears_of_the_whole_batch_in_every_round() -> None:
@@ -313,10 +313,10 @@ def test_the_rule_hears_of_the_whole_batch_in_every_round() -> None:
         def judge(self, real: Tensor, fake: Tensor) -> None:
             heard.append([real.item(), fake.item()])
 
-    game = _build(levels=(8,))
-    d = _player(game, "d8")
+    system = _build(levels=(8,))
+    d = _player(system, "d8")
     d.rule = Listener()
-    table = Table(game, Accelerator(cpu=True))
+    table = Table(system, Accelerator(cpu=True))
     for largest in (8, 3):
         scalars = table.gradients(d, _batch(), START, largest)
         table.step(d, START, scalars, share=0.0)
@@ -350,7 +350,7 @@ def test_the_recipes() -> None:
     assert (lapgan().optimizer, lapgan().lr, lapgan().batch, lapgan().widths) == ("sgd", 0.02, 128, ())
     with torch.device("meta"):
         for recipe in (lapgan(), replace(lapgan(), resolution=1024, style="lsun", base=4), lapgan_cpu()):
-            names = [player.name for player in recipe.build(DataFormat(3)).players]
+            names = [updater.name for updater in recipe.build(DataFormat(3)).updaters]
             assert names[-1] == f"g{recipe.resolution}"
 
 
@@ -377,27 +377,27 @@ def test_labels_must_be_there_to_train_by_them() -> None:
 @pytest.mark.parametrize("name", PYRAMIDS)
 def test_pictures_that_are_not_square_are_played(name: PyramidName) -> None:
     torch.manual_seed(0)
-    game = replace(RECIPE, pyramid=name).build(DataFormat(3, frame=(4, 6)))
+    system = replace(RECIPE, pyramid=name).build(DataFormat(3, aspect=(4, 6)))
     batch = replace(_batch(), reals=torch.rand(8, 3, 32, 48) * 2 - 1)
-    for player in game.players:
-        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None and p.grad.ne(0).any() for p in game.generator.parameters())
+    for updater in system.updaters:
+        updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.ne(0).any() for p in system.generator.parameters())
 
 
 def test_levels_trained_apart_begin_as_those_trained_together() -> None:
     together, apart = _build(), _build(levels=(16,))
-    assert [player.name for player in apart.players] == ["d16", "g16"]
-    for player in apart.players:
-        begun = player.network.state_dict()
-        for name, value in _player(together, player.name).network.state_dict().items():
+    assert [updater.name for updater in apart.updaters] == ["d16", "g16"]
+    for updater in apart.updaters:
+        begun = updater.network.state_dict()
+        for name, value in _player(together, updater.name).network.state_dict().items():
             assert torch.equal(value, begun[name])
     for one, other in zip(together.generator.parameters(), apart.generator.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_levels_that_are_not_trained_move_to_the_device_too() -> None:
-    game = set_up_game(replace(RECIPE, levels=(16,)), DataFormat(3), torch.device("meta"))
-    assert {parameter.device.type for parameter in game.generator.parameters()} == {"meta"}
+    system = set_up_system(replace(RECIPE, levels=(16,)), DataFormat(3), torch.device("meta"))
+    assert {parameter.device.type for parameter in system.generator.parameters()} == {"meta"}
 
 
 @pytest.fixture(scope="module")
@@ -449,7 +449,7 @@ def test_a_killed_run_ends_in_the_same_bits(data: Path, whole: Path) -> None:
 
 
 def _join(*folders: Path) -> int:
-    return lapgan_join.main([str(folder) for folder in folders])
+    return join_lapgan.main([str(folder) for folder in folders])
 
 
 def test_levels_trained_apart_are_those_trained_together(

@@ -12,17 +12,17 @@ import torch
 from safetensors.torch import load_file
 from toy import differences, metrics, newest_state, shapes, start, train
 
+from models.architectures.modern import ModernDiscriminator, ModernGenerator
 from models.checkpoint import load_generator
-from models.modern import ModernDiscriminator, ModernGenerator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
-from training.adversarial import Discriminate, Generate
-from training.draws import Draws
 from training.export import export
-from training.game import Batch, Clock
 from training.growth import Phase, Stage
 from training.recipes.modern import ModernRecipe, modern, modern_cpu
 from training.recipes.recipe import DataFormat
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState
+from training.updaters.adversarial import Discriminate, Generate
 
 RECIPE = ModernRecipe(
     resolution=16, kimg=0.4, batch=8, widths=(8, 6, 4), blocks=1, latent_size=8, r1=(2.0, 0.3)
@@ -39,7 +39,7 @@ LAST = 160  # images of TINY
 
 def _players(data: DataFormat, **changes: object) -> tuple[Discriminate, Generate]:
     torch.manual_seed(0)
-    d, g = replace(RECIPE, **changes).build(data).players  # type: ignore[arg-type]
+    d, g = replace(RECIPE, **changes).build(data).updaters  # type: ignore[arg-type]
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
     return d, g
@@ -48,15 +48,15 @@ def _players(data: DataFormat, **changes: object) -> tuple[Discriminate, Generat
 def _batch(stage: Stage, labels: torch.Tensor | None = None) -> Batch:
     rng = torch.Generator().manual_seed(3)
     reals = torch.rand(8, 3, stage.resolution, stage.resolution, generator=rng) * 2 - 1
-    return Batch(reals, labels, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")), stage)
+    return Batch(reals, labels, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), stage)
 
 
 def test_the_penalty_falls_along_a_cosine_and_with_the_cube_of_the_side() -> None:
     steady, growing = replace(RECIPE), replace(RECIPE, grow_from=8, hold=0.1, fade=0.1)
     for images, gamma in ((0, 2.0), (200, 1.15), (400, 0.3)):
-        clock = Clock(images, 400, 0)
-        assert steady.gamma(clock) == pytest.approx(gamma)
-        assert growing.gamma(clock) == pytest.approx(gamma / (8 if images < 100 else 1))
+        train_state = TrainState(images, 400, 0)
+        assert steady.gamma(train_state) == pytest.approx(gamma)
+        assert growing.gamma(train_state) == pytest.approx(gamma / (8 if images < 100 else 1))
 
 
 def test_the_recipes_phases() -> None:
@@ -89,14 +89,14 @@ def test_a_bad_field(changes: dict[str, object], message: str) -> None:
 def test_the_game_is_relativistic_with_both_penalties() -> None:
     d, g = _players(DataFormat(3))
     move, answer = (
-        d.play(_batch(Stage(16, 8)), Clock(0, 400, 0)),
-        g.play(_batch(Stage(16, 8)), Clock(0, 400, 0)),
+        d.compute_loss(_batch(Stage(16, 8)), TrainState(0, 400, 0)),
+        g.compute_loss(_batch(Stage(16, 8)), TrainState(0, 400, 0)),
     )
     penalty = move.scalars["penalty/r1"] + move.scalars["penalty/r2"]
     torch.testing.assert_close(move.loss, move.scalars["loss/d"] + 2.0 * penalty)
     with torch.no_grad():
-        fakes = d.generator(_batch(Stage(16, 8)).draws.draw("latents", d.generator.prior))
-        real, fake = d.network([_batch(Stage(16, 8)).reals]).score, d.network(fakes[-1:]).score
+        fakes = d.generator(_batch(Stage(16, 8)).rng.draw("latents", d.generator.prior))
+        real, fake = d.network([_batch(Stage(16, 8)).reals]).logits, d.network(fakes[-1:]).logits
     torch.testing.assert_close(move.scalars["loss/d"], torch.nn.functional.softplus(fake - real).mean())
     torch.testing.assert_close(answer.loss, torch.nn.functional.softplus(real - fake).mean())
 
@@ -110,18 +110,18 @@ def test_both_sides_know_the_labels_or_are_told_not_to() -> None:
         assert g.network.class_names == (("a", "b") if conditional else ())
         assert isinstance(d.network, ModernDiscriminator)
         assert (d.network.embedding is not None) == conditional
-        for player in (d, g):
-            losses = [player.play(given, Clock(0, 400, 1)).loss for given in (batch, other)]
+        for updater in (d, g):
+            losses = [updater.compute_loss(given, TrainState(0, 400, 1)).loss for given in (batch, other)]
             assert torch.equal(*losses) != conditional
 
 
 def test_a_growing_game_begins_small() -> None:
     d, g = _players(DataFormat(3), grow_from=8, hold=0.1)
     assert g.network.resolutions == (4, 8)
-    for player in (d, g):
-        player.play(_batch(Stage(8, 8)), Clock(0, 400, 0)).loss.backward()  # type: ignore[no-untyped-call]
-        player.play(_batch(Stage(16, 8, 0.5)), Clock(200, 400, 0)).loss.backward()  # type: ignore[no-untyped-call]
-        assert all(parameter.grad is not None for parameter in player.network.parameters())
+    for updater in (d, g):
+        updater.compute_loss(_batch(Stage(8, 8)), TrainState(0, 400, 0)).loss.backward()  # type: ignore[no-untyped-call]
+        updater.compute_loss(_batch(Stage(16, 8, 0.5)), TrainState(200, 400, 0)).loss.backward()  # type: ignore[no-untyped-call]
+        assert all(parameter.grad is not None for parameter in updater.network.parameters())
     assert d.network.resolutions == (16,)
     assert g.network.resolutions == (4, 8, 16)
 

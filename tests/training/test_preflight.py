@@ -14,19 +14,20 @@ from rich.console import Console
 from torch import Tensor, nn
 from toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
 
-from models.msg_gan import MSGGenerator
+from models.architectures.msg_gan import MSGGenerator
 from tests.prepared import write_dataset
-from training import memory, preflight, run
-from training.adversarial import Discriminate
-from training.draws import Draws
-from training.feed import Feed, Stretch
-from training.game import Batch, Clock, Game, Move, Player
+from training import preflight, run
+from training.data.loader import BatchLoader, SampleRange
 from training.growth import Growth, Phase, Stage
-from training.play import Table
+from training.iteration import Table
+from training.monitoring import memory
 from training.preflight import halvings, largest_that_fits
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import DataFormat
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, System, LossOutput, Updater
 from training.trainer import Trainer, TrainingError
+from training.updaters.adversarial import Discriminate
 
 CPU = torch.device("cpu")
 THREE_PHASES = Growth((Phase(0, 16, 8, 4), Phase(16, 32, 8, 8, fading=True), Phase(32, inf, 8, 8)))
@@ -122,33 +123,35 @@ def test_the_peak_of_this_process() -> None:
     assert 180e6 < host.peak() - before < 300e6
 
 
-class PerSample(Player):
+class PerSample(Updater):
     """A loss that is a mean over samples, of noise, labels and pictures."""
 
-    def play(self, batch: Batch, clock: Clock) -> Move:
-        noise = batch.draws.draw("noise", lambda count, rng: torch.randn(count, 4, generator=rng))
+    def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
+        noise = batch.rng.draw("noise", lambda count, rng: torch.randn(count, 4, generator=rng))
         assert batch.labels is not None
         inputs = torch.cat([noise, batch.reals.mean((2, 3)), batch.labels[:, None].float()], 1)
         loss = self.network(inputs.double()).square().mean()
-        return Move(loss, {"loss": loss})
+        return LossOutput(loss, {"loss": loss})
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 100])
-def test_pieces_give_the_gradients_of_the_whole(piece: int) -> None:
+def test_pieces_give_the_gradients_of_the_whole(micro_batch: int) -> None:
     torch.manual_seed(0)
     network = nn.Linear(8, 3).double()
-    player = PerSample("p", network, torch.optim.SGD(network.parameters()), lambda _: 0.1)
-    batch = Batch(torch.rand(5, 3, 4, 4), torch.arange(5), Draws(0, 8, 20, slice(10, 15), CPU), Stage(4, 20))
-    table = Table(Game((player,), MSGGenerator(8, (2, 2), 4, 3)), Accelerator())
-    whole = table.gradients(player, batch, Clock(0, 1, 0), 5)
+    updater = PerSample("p", network, torch.optim.SGD(network.parameters()), lambda _: 0.1)
+    batch = Batch(
+        torch.rand(5, 3, 4, 4), torch.arange(5), KeyedRNG(0, 8, 20, slice(10, 15), CPU), Stage(4, 20)
+    )
+    table = Table(System((updater,), MSGGenerator(8, (2, 2), 4, 3)), Accelerator())
+    whole = table.gradients(updater, batch, TrainState(0, 1, 0), 5)
     expected = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
-    scalars = table.gradients(player, batch, Clock(0, 1, 0), piece)
+    scalars = table.gradients(updater, batch, TrainState(0, 1, 0), micro_batch)
     for parameter, gradient in zip(network.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(scalars["loss"], whole["loss"])
-    sizes = [len(part.reals) for part in batch.pieces(piece)]
+    sizes = [len(part.reals) for part in batch.micro_batches(micro_batch)]
     assert sum(sizes) == 5
-    assert max(sizes) <= piece
+    assert max(sizes) <= micro_batch
     assert max(sizes) - min(sizes) <= 1
 
 
@@ -161,17 +164,17 @@ def test_a_preflight_leaves_no_trace(data: Path, tmp_path: Path, monkeypatch: py
     assert differences(newest_state(tmp_path / "with"), newest_state(tmp_path / "without")) == []
     assert metrics(tmp_path / "with") == metrics(tmp_path / "without")
     before = torch.random.get_rng_state()
-    preflight.fly(recipe, DataFormat(3), Accelerator(), 0, {})
+    preflight.estimate(recipe, DataFormat(3), Accelerator(), 0, {})
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def _fly(recipe: MSGRecipe, images: int = 0, known: dict[int, int] | None = None) -> preflight.Preflight:
-    return preflight.fly(recipe, DataFormat(3), Accelerator(), images, known or {})
+    return preflight.estimate(recipe, DataFormat(3), Accelerator(), images, known or {})
 
 
 def test_every_phase_that_is_ahead_is_tried() -> None:
     whole = _fly(PHASED)
-    pictures = [(f.phase, f.pictures, f.batch, f.piece) for f in whole.forecasts]
+    pictures = [(f.phase, f.pictures, f.batch, f.micro_batch) for f in whole.forecasts]
     assert pictures == [(0, "8x8", 4, 4), (1, "8x8 fading in", 8, 8), (2, "8x8", 8, 8)]
     for forecast, images in zip(whole.forecasts, (16, 16, 32), strict=True):
         assert forecast.seconds * forecast.rate == pytest.approx(images)
@@ -183,31 +186,31 @@ def test_every_phase_that_is_ahead_is_tried() -> None:
 
 
 def test_pieces_are_bounded_by_the_recipe_and_by_an_earlier_choice() -> None:
-    assert [f.piece for f in _fly(replace(PHASED, micro_batch=3)).forecasts] == [3, 3, 3]
-    assert [f.piece for f in _fly(PHASED, known={1: 5}).forecasts] == [4, 5, 8]
+    assert [f.micro_batch for f in _fly(replace(PHASED, micro_batch=3)).forecasts] == [3, 3, 3]
+    assert [f.micro_batch for f in _fly(PHASED, known={1: 5}).forecasts] == [4, 5, 8]
 
 
 @dataclass
 class Hungry(Discriminate):
     """A discriminator's side that computes no more than three pictures at once."""
 
-    def play(self, batch: Batch, clock: Clock) -> Move:
+    def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
         if len(batch.reals) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return super().play(batch, clock)
+        return super().compute_loss(batch, train_state)
 
 
 @dataclass(frozen=True)
 class HungryRecipe(Phased):
-    def build(self, data: DataFormat) -> Game:
-        game = super().build(data)
-        discriminate, generate = game.players
-        return Game((Hungry(**vars(discriminate)), generate), game.generator)
+    def build(self, data: DataFormat) -> System:
+        system = super().build(data)
+        discriminate, generate = system.updaters
+        return System((Hungry(**vars(discriminate)), generate), system.generator)
 
 
 def test_pieces_are_such_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     hungry = HungryRecipe(**{field.name: getattr(PHASED, field.name) for field in fields(PHASED)})
-    assert [f.piece for f in _fly(hungry).forecasts] == [2, 2, 2]
+    assert [f.micro_batch for f in _fly(hungry).forecasts] == [2, 2, 2]
     monkeypatch.setattr(memory.HostMemory, "limit", lambda _: 1e6)
     with pytest.raises(
         ValueError, match=r"8x8 does not fit into memory \(0.00 GB\), even 2 pictures at a time"
@@ -236,30 +239,32 @@ class Weak(Discriminate):
 
     failed = False
 
-    def play(self, batch: Batch, clock: Clock) -> Move:
-        move = super().play(batch, clock)
-        if clock.images == 24 and not self.failed:
+    def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
+        move = super().compute_loss(batch, train_state)
+        if train_state.images == 24 and not self.failed:
             self.failed = True
             raise torch.OutOfMemoryError("CUDA out of memory")
         return move
 
 
 def _weak(trainer: Trainer) -> Trainer:
-    discriminate, generate = trainer.game.players
-    trainer.game = Game((Weak(**vars(discriminate)), generate), trainer.game.generator)
-    trainer.table = Table(trainer.game, trainer.accelerator)
+    discriminate, generate = trainer.system.updaters
+    trainer.system = System((Weak(**vars(discriminate)), generate), trainer.system.generator)
+    trainer.table = Table(trainer.system, trainer.accelerator)
     return trainer
 
 
-def _spy(monkeypatch: pytest.MonkeyPatch) -> list[Stretch]:
-    taken: list[Stretch] = []
-    take = Feed.take
+def _spy(monkeypatch: pytest.MonkeyPatch) -> list[SampleRange]:
+    taken: list[SampleRange] = []
+    take = BatchLoader.take
 
-    def noting(self: Feed, wanted: Stretch, following: Stretch) -> tuple[Tensor, Tensor | None]:
+    def noting(
+        self: BatchLoader, wanted: SampleRange, following: SampleRange
+    ) -> tuple[Tensor, Tensor | None]:
         taken.append(wanted)
         return take(self, wanted, following)
 
-    monkeypatch.setattr(Feed, "take", noting)
+    monkeypatch.setattr(BatchLoader, "take", noting)
     return taken
 
 
@@ -282,8 +287,8 @@ def test_a_run_goes_on_when_memory_runs_out(
 def test_a_resumed_run_keeps_to_the_pieces(data: Path, tmp_path: Path) -> None:
     assert _weak(trainer_of(tmp_path / "run", data, replace(RECIPE, lr=RECIPE.lr[:1]))).run()
     longer = replace(RECIPE, lr=RECIPE.lr[:1], kimg=0.08)
-    assert trainer_of(tmp_path / "run", data, longer).pieces == {0: 4}
-    assert trainer_of(tmp_path / "run", data, replace(longer, micro_batch=3)).pieces == {0: 3}
+    assert trainer_of(tmp_path / "run", data, longer).micro_batches == {0: 4}
+    assert trainer_of(tmp_path / "run", data, replace(longer, micro_batch=3)).micro_batches == {0: 3}
 
 
 def test_nothing_can_be_cut_finer_than_one(data: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import torch
 from ranks import on_ranks
 from torch import Tensor
 
-from models.progan import ProGANDiscriminator
-from training.collective import average_gradients, use_global_batch
-from training.terms.gradient import one_centered
+from models.architectures.progan import ProGANDiscriminator
+from training.distributed.collective import average_gradients, use_global_batch
+from training.penalties.gradient import one_centered
 
 
 def _gradients(part: slice, global_batch: bool = True) -> dict[str, Tensor]:
@@ -19,8 +19,8 @@ def _gradients(part: slice, global_batch: bool = True) -> dict[str, Tensor]:
     if global_batch:
         use_global_batch(discriminator)
     reals, fakes, mix = torch.randn(8, 3, 8, 8)[part], torch.randn(8, 3, 8, 8)[part], torch.rand(8)[part]
-    real, fake = discriminator([reals]).score, discriminator([fakes]).score
-    penalty = one_centered(lambda images: discriminator(images).score, [reals], [fakes], mix)
+    real, fake = discriminator([reals]).logits, discriminator([fakes]).logits
+    penalty = one_centered(lambda images: discriminator(images).logits, [reals], [fakes], mix)
     (fake.mean() - real.mean() + 10 * penalty).backward()  # type: ignore[no-untyped-call]
     average_gradients(discriminator.parameters())
     return {name: p.grad for name, p in discriminator.named_parameters() if p.grad is not None}

@@ -13,19 +13,19 @@ import torch
 from safetensors.torch import load_file
 from toy import differences, metrics, newest_state, shapes, start, train
 
+from models.architectures.progan import ProGANGenerator
 from models.checkpoint import load_generator
-from models.progan import ProGANGenerator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
-from training.adversarial import Discriminate, Generate
-from training.draws import Draws
-from training.ema import MovingAverage
 from training.export import export
-from training.game import Batch, Clock, Game
 from training.growth import Phase, Stage
+from training.optim.ema import MovingAverage
 from training.recipes.progan import ProGANRecipe, progan, progan_cpu
 from training.recipes.recipe import DataFormat
-from training.views import faded, latents
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, System
+from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.images import faded, latents
 
 RECIPE = ProGANRecipe(
     resolution=16,
@@ -50,23 +50,23 @@ TINY = (
 )
 LAST = 320  # images of TINY
 SECONDS = 200  # within which a moment that is waited for comes
-START = Clock(0, 1000, 0)
+START = TrainState(0, 1000, 0)
 
 
-def _build(data: DataFormat, **changes: object) -> tuple[Game, Discriminate, Generate]:
+def _build(data: DataFormat, **changes: object) -> tuple[System, Discriminate, Generate]:
     torch.manual_seed(0)
-    game = replace(RECIPE, **changes).build(data)  # type: ignore[arg-type]
-    d, g = game.players
+    system = replace(RECIPE, **changes).build(data)  # type: ignore[arg-type]
+    d, g = system.updaters
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
-    return game, d, g
+    return system, d, g
 
 
 def _batch(stage: Stage, channels: int = 3, classes: int = 0) -> Batch:
     rng = torch.Generator().manual_seed(3)
     reals = torch.rand(8, channels, stage.resolution, stage.resolution, generator=rng) * 2 - 1
     labels = torch.randint(classes, (8,), generator=rng) if classes else None
-    return Batch(reals, labels, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")), stage)
+    return Batch(reals, labels, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), stage)
 
 
 def test_the_papers_schedule() -> None:
@@ -96,9 +96,9 @@ def test_without_growth_it_is_of_full_size_from_the_start() -> None:
 
 def test_gamma_is_that_of_all_sizes_unless_told_otherwise() -> None:
     recipe = replace(RECIPE, r1=(8.0,))
-    assert [recipe.gamma(Clock(images, 400, 0)) for images in (0, 100, 390)] == [8.0] * 3
+    assert [recipe.gamma(TrainState(images, 400, 0)) for images in (0, 100, 390)] == [8.0] * 3
     falling = replace(recipe, r1_power=1.0)
-    assert [falling.gamma(Clock(images, 400, 0)) for images in (0, 100, 390)] == [2.0, 4.0, 8.0]
+    assert [falling.gamma(TrainState(images, 400, 0)) for images in (0, 100, 390)] == [2.0, 4.0, 8.0]
 
 
 def test_the_cpu_recipe_ends_with_more_of_64_than_of_all_before() -> None:
@@ -127,16 +127,16 @@ def test_a_bad_field(changes: dict[str, object], message: str) -> None:
 
 def test_optimisers_are_the_papers() -> None:
     _, d, g = _build(DataFormat(3))
-    for player in (d, g):
-        (group,) = player.optimizer.param_groups
+    for updater in (d, g):
+        (group,) = updater.optimizer.param_groups
         assert group["betas"] == (0.0, 0.99)
         assert group["eps"] == 1e-8
-        assert player.learning_rate(START) == player.learning_rate(Clock(999, 1000, 9)) == 0.001
+        assert updater.learning_rate(START) == updater.learning_rate(TrainState(999, 1000, 9)) == 0.001
 
 
 def test_the_average_follows_the_growth_and_averages_weights_alone() -> None:
-    game, _, _ = _build(DataFormat(3))
-    generator = game.generator
+    system, _, _ = _build(DataFormat(3))
+    generator = system.generator
     average = MovingAverage(generator, 100, ramp=1e9)
     assert average.generator.resolutions == (4,)
     generator.grow(16, 0.3)
@@ -153,38 +153,38 @@ def test_the_average_follows_the_growth_and_averages_weights_alone() -> None:
 
 @pytest.mark.parametrize("stage", [Stage(4, 8), Stage(8, 8, 0.25, 1), Stage(16, 8, 1.0, 4)])
 def test_both_sides_see_the_current_size_faded_alike(stage: Stage) -> None:
-    game, d, g = _build(DataFormat(3))
+    system, d, g = _build(DataFormat(3))
     batch = _batch(stage)
-    move = d.play(batch, START)
-    assert game.generator.resolutions[-1] == d.network.resolutions[0] == stage.resolution
+    move = d.compute_loss(batch, START)
+    assert system.generator.resolutions[-1] == d.network.resolutions[0] == stage.resolution
     with torch.no_grad():
-        fakes = game.generator(latents(game.generator, batch))[-1:]
-    real, fake = d.network([faded(batch.reals, stage.blend)]).score, d.network(fakes).score
+        fakes = system.generator(latents(system.generator, batch))[-1:]
+    real, fake = d.network([faded(batch.reals, stage.blend)]).logits, d.network(fakes).logits
     torch.testing.assert_close(move.scalars["loss/d"], fake.mean() - real.mean())
     extra = 10 * move.scalars["penalty/gradient"] + 0.001 * real.square().mean()
     torch.testing.assert_close(move.loss, move.scalars["loss/d"] + extra)
-    torch.testing.assert_close(g.play(batch, START).loss, -fake.mean())
+    torch.testing.assert_close(g.compute_loss(batch, START).loss, -fake.mean())
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("classes", [0, 3])
 def test_both_sides_move_at_every_stage(channels: int, classes: int) -> None:
     names = tuple("abc"[:classes])
-    game, *players = _build(DataFormat(channels, names))
-    assert game.generator.class_names == names
-    assert game.generator.latent_size == 8 + classes
+    system, *updaters = _build(DataFormat(channels, names))
+    assert system.generator.class_names == names
+    assert system.generator.latent_size == 8 + classes
     for stage in (Stage(4, 8), Stage(8, 8, 0.25, 1), Stage(8, 8, 1.0, 2), Stage(16, 8, 0.5, 3)):
         batch = _batch(stage, channels, classes)
-        for player in players:
-            player.optimizer.zero_grad()
-            move = player.play(batch, START)
+        for updater in updaters:
+            updater.optimizer.zero_grad()
+            move = updater.compute_loss(batch, START)
             assert ("loss/class_g" in move.scalars or "loss/class_fake" in move.scalars) == bool(classes)
             move.loss.backward()
-            before = player.network.state_dict()
+            before = updater.network.state_dict()
             before = {name: value.clone() for name, value in before.items()}
-            player.optimizer.step()
-            assert differences(before, player.network.state_dict())
-            assert all(value.isfinite().all() for value in player.network.state_dict().values())
+            updater.optimizer.step()
+            assert differences(before, updater.network.state_dict())
+            assert all(value.isfinite().all() for value in updater.network.state_dict().values())
 
 
 def test_the_class_loss_teaches_the_generator_its_labels() -> None:
@@ -192,11 +192,11 @@ def test_the_class_loss_teaches_the_generator_its_labels() -> None:
     _, d, g = _build(DataFormat(3, ("a", "b")), lr=(0.01,))
     losses = []
     for _ in range(30):
-        for player in (d, g):
-            player.optimizer.zero_grad()
-            move = player.play(_batch(Stage(4, 8), classes=2), START)
-            move.scalars["loss/class_g" if player is g else "loss/class_fake"].backward()
-            player.optimizer.step()
+        for updater in (d, g):
+            updater.optimizer.zero_grad()
+            move = updater.compute_loss(_batch(Stage(4, 8), classes=2), START)
+            move.scalars["loss/class_g" if updater is g else "loss/class_fake"].backward()
+            updater.optimizer.step()
         losses.append(move.scalars["loss/class_g"].item())
     assert losses[-1] < 0.2 < losses[0]
 
@@ -206,17 +206,17 @@ def test_augmentation_reaches_both_sides_at_every_size() -> None:
     losses = {}
     for augment in ((), ("color", "translation")):
         _, d, g = _build(DataFormat(3), augment=augment)
-        losses[augment] = [player.play(_batch(stage), START).loss for player in (d, g)]
+        losses[augment] = [updater.compute_loss(_batch(stage), START).loss for updater in (d, g)]
     for plain, augmented in zip(*losses.values(), strict=True):
         assert augmented.isfinite()
         assert not torch.allclose(plain, augmented)
 
 
 def test_labels_may_be_ignored() -> None:
-    game, d, g = _build(DataFormat(3, ("a", "b")), classify=0.0)
-    assert game.generator.class_names == ()
+    system, d, g = _build(DataFormat(3, ("a", "b")), classify=0.0)
+    assert system.generator.class_names == ()
     assert d.network([torch.zeros(4, 3, 16, 16)]).classes is None
-    assert "loss/class_g" not in g.play(_batch(Stage(4, 8), classes=2), START).scalars
+    assert "loss/class_g" not in g.compute_loss(_batch(Stage(4, 8), classes=2), START).scalars
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,22 @@ from toy import metrics, shapes, trainer_of
 
 from tests.prepared import write_dataset
 from train import parse
-from training.adversarial import Generate
-from training.began import DiscriminateInEquilibrium, Equilibrium
-from training.draws import Draws
-from training.game import Batch, Clock, Game
 from training.growth import Stage
+from training.optim.gradient_clipping import limit_gradients
 from training.recipes import RECIPES
 from training.recipes.began import BEGANRecipe, began, began_cpu
 from training.recipes.draw import DRAWRecipe, draw, draw_cpu
 from training.recipes.gran import GRANRecipe, gran
 from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.vae import VAERecipe, vae_cpu
-from training.terms.gradient_limit import limit_gradients
-from training.vae import Reconstruct, distance_to_prior, surprise
-from training.views import latents
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, System
+from training.updaters.adversarial import Generate
+from training.updaters.autoencoder import Reconstruct, distance_to_prior, surprise
+from training.updaters.began import DiscriminateInEquilibrium, Equilibrium
+from training.updaters.images import latents
 
-START = Clock(0, 1000, 0)
+START = TrainState(0, 1000, 0)
 NAMES = [f"{system}{size}" for system in ("vae", "draw", "began", "gran") for size in ("", "-cpu")]
 SIZES: dict[type[Recipe], dict[str, object]] = {
     VAERecipe: {"widths": (8, 6), "latent_size": 5},
@@ -43,30 +43,30 @@ def _small(recipe: Recipe) -> Recipe:
     return replace(recipe, resolution=16, batch=8, precision="fp32", **sizes)  # type: ignore[arg-type]
 
 
-def _game(recipe: Recipe) -> Game:
+def _game(recipe: Recipe) -> System:
     torch.manual_seed(0)
     return _small(recipe).build(DataFormat(3))
 
 
 def _batch(part: slice = slice(0, 8)) -> Batch:
     reals = shapes(8, 16).float() / 127.5 - 1
-    return Batch(reals[part], None, Draws(0, 0, 8, part, torch.device("cpu")), Stage(16, 8))
+    return Batch(reals[part], None, KeyedRNG(0, 0, 8, part, torch.device("cpu")), Stage(16, 8))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_is_there_and_plays(name: str) -> None:
     _, recipe = parse(["--recipe", name, "--data", "data", "--out", "run"])
     assert recipe == RECIPES[name]()
-    game = _game(recipe)
-    for player in game.players:
-        for other in game.players:
-            other.network.requires_grad_(other is player)
-        player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-        for key, parameter in player.network.named_parameters():
+    system = _game(recipe)
+    for updater in system.updaters:
+        for other in system.updaters:
+            other.network.requires_grad_(other is updater)
+        updater.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+        for key, parameter in updater.network.named_parameters():
             assert parameter.grad is not None, key
             assert parameter.grad.ne(0).any(), key
-    assert set(game.generator.parameters()) <= {
-        p for player in game.players for p in player.network.parameters()
+    assert set(system.generator.parameters()) <= {
+        p for updater in system.updaters for p in updater.network.parameters()
     }
 
 
@@ -76,7 +76,9 @@ def test_the_papers_settings() -> None:
     assert (began().batch, began().lr) == (16, 1e-4)
     assert (gran().steps, gran().lr_d, gran().lr_g, gran().batch) == (3, 4e-5, 1e-4, 100)
     decay = [
-        group["weight_decay"] for player in _game(gran()).players for group in player.optimizer.param_groups
+        group["weight_decay"]
+        for updater in _game(gran()).updaters
+        for group in updater.optimizer.param_groups
     ]
     assert decay == [5e-6, 0]
 
@@ -103,11 +105,11 @@ def test_surprise_is_summed_over_a_picture_in_pixels_from_0_to_1() -> None:
 
 @pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu()], ids=["vae", "draw"])
 def test_the_bound_is_reconstruction_and_distance_per_picture(recipe: Recipe) -> None:
-    game, batch = _game(recipe), _batch()
-    (player,) = game.players
-    assert isinstance(player, Reconstruct)
-    found = player.network(batch.reals, batch.draws.draw("latents", game.generator.prior))
-    move = player.play(batch, START)
+    system, batch = _game(recipe), _batch()
+    (updater,) = system.updaters
+    assert isinstance(updater, Reconstruct)
+    found = updater.network(batch.reals, batch.rng.draw("latents", system.generator.prior))
+    move = updater.compute_loss(batch, START)
     rest, distance = surprise(found.likelihood, batch.reals), distance_to_prior(found.posterior)
     torch.testing.assert_close(move.scalars["nats/reconstruction"], rest.mean())
     torch.testing.assert_close(move.scalars["nats/kl"], distance.mean())
@@ -117,9 +119,9 @@ def test_the_bound_is_reconstruction_and_distance_per_picture(recipe: Recipe) ->
 
 @pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu(), began_cpu()], ids=["vae", "draw", "began"])
 def test_a_batch_in_two_parts_is_the_batch(recipe: Recipe) -> None:
-    for player in _game(recipe).players:
-        whole = player.play(_batch(), START).loss
-        parts = [player.play(_batch(part), START).loss for part in (slice(0, 2), slice(2, 8))]
+    for updater in _game(recipe).updaters:
+        whole = updater.compute_loss(_batch(), START).loss
+        parts = [updater.compute_loss(_batch(part), START).loss for part in (slice(0, 2), slice(2, 8))]
         torch.testing.assert_close(parts[0] * 0.25 + parts[1] * 0.75, whole)
 
 
@@ -136,11 +138,11 @@ def test_each_gradient_is_shortened_on_its_own() -> None:
 
 
 def test_draw_has_its_gradients_limited() -> None:
-    (player,) = _game(draw_cpu()).players
-    for parameter in player.network.parameters():
+    (updater,) = _game(draw_cpu()).updaters
+    for parameter in updater.network.parameters():
         parameter.grad = torch.full_like(parameter, 100.0)
-    player.step({})
-    norms = [float(p.grad.norm()) for p in player.network.parameters() if p.grad is not None]
+    updater.step({})
+    norms = [float(p.grad.norm()) for p in updater.network.parameters() if p.grad is not None]
     assert norms == pytest.approx([5.0] * len(norms), rel=1e-4)
 
 
@@ -169,7 +171,7 @@ def test_convergence_by_hand() -> None:
 
 
 def _equilibrium(recipe: Recipe) -> tuple[DiscriminateInEquilibrium, Generate]:
-    d, g = _game(recipe).players
+    d, g = _game(recipe).updaters
     assert isinstance(d, DiscriminateInEquilibrium)
     assert isinstance(g, Generate)
     return d, g
@@ -185,13 +187,13 @@ def test_the_losses_of_began() -> None:
             (images - d.network.decoder(d.network.encoder(images))).abs().mean()  # type: ignore[operator]
             for images in (batch.reals, fakes)
         )
-    move = d.play(batch, START)
+    move = d.compute_loss(batch, START)
     torch.testing.assert_close(move.loss, real - 0.25 * fake)
-    torch.testing.assert_close(g.play(batch, START).loss, fake)
+    torch.testing.assert_close(g.compute_loss(batch, START).loss, fake)
     assert move.scalars["k"] == 0.25
     torch.testing.assert_close(move.scalars["convergence"], real + (0.5 * real - fake).abs())
     assert d.equilibrium.k == 0.25  # a move that is not made changes nothing
-    d.stepped(move.scalars, batch.stage)
+    d.after_step(move.scalars, batch.stage)
     assert d.equilibrium.k.item() == pytest.approx(0.25 + 0.002 * (0.5 * real - fake).item())
     assert [key for key in d.state.state_dict() if "k" in key] == ["equilibrium.k"]
 
@@ -205,8 +207,8 @@ def test_the_step_size_of_began_is_halved() -> None:
         (3_200_000, 2.5e-5),
         (9_000_000, 2e-5),
     ):
-        for player in (d, g):
-            assert player.learning_rate(Clock(images, 10**8, 0)) == pytest.approx(expected)
+        for updater in (d, g):
+            assert updater.learning_rate(TrainState(images, 10**8, 0)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,10 @@ def test_going_on_anywhere_in_the_growth(
     first = trainer_of(folder, data, RECIPE, "progan")
     for _ in range(rounds):
         first.round()
-    assert first.clock.phase == phase
+    assert first.train_state.phase == phase
     first.save()
     second = trainer_of(folder, data, RECIPE, "progan")
-    assert second.pieces == dict.fromkeys(ahead, 5)
+    assert second.micro_batches == dict.fromkeys(ahead, 5)
     assert second.run()
     assert differences(newest_state(folder), newest_state(whole)) == []
     assert metrics(folder)[-1] == metrics(whole)[-1]

@@ -11,17 +11,17 @@ from ranks import on_ranks
 from torch import Tensor, nn
 from toy import differences, metrics, newest_state, shapes, start, train
 
+from models.architectures.sagan import SAGANGenerator
 from models.checkpoint import load_generator
-from models.normalization import SpectralConv2d, spectral_norms
-from models.sagan import SAGANGenerator
+from models.layers.normalization import SpectralConv2d, spectral_norms
 from tests.prepared import write_dataset
-from training.adversarial import Discriminate, Generate
-from training.collective import average_gradients, use_global_batch
-from training.draws import Draws
-from training.game import Batch, Clock, Game, Player
+from training.distributed.collective import average_gradients, use_global_batch
 from training.growth import Stage
 from training.recipes.recipe import DataFormat
 from training.recipes.sagan import SAGANRecipe, sagan, sagan_cpu
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, System, Updater
+from training.updaters.adversarial import Discriminate, Generate
 
 RECIPE = SAGANRecipe(
     resolution=16, kimg=1, batch=8, widths=(8, 6, 4), noise_size=12, attention=(8,), lr_g=0.01, lr_d=0.02
@@ -31,22 +31,22 @@ TINY = (
     *("--noise-size", "12", "--attention", "8", "--batch", "8", "--kimg", "0.096"),
     *("--log-every", "0.016", "--checkpoint-every", "0.032", "--snapshot-every", "100"),
 )
-START = Clock(0, 1000, 0)
+START = TrainState(0, 1000, 0)
 
 
-def _game(classes: tuple[str, ...] = ("a", "b")) -> tuple[Game, Discriminate, Generate]:
+def _game(classes: tuple[str, ...] = ("a", "b")) -> tuple[System, Discriminate, Generate]:
     torch.manual_seed(0)
-    game = RECIPE.build(DataFormat(3, classes))
-    d, g = game.players
+    system = RECIPE.build(DataFormat(3, classes))
+    d, g = system.updaters
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
-    return game, d, g
+    return system, d, g
 
 
 def _batch(labels: bool = True) -> Batch:
     reals = shapes(8, 16).float() / 127.5 - 1
     kinds = torch.arange(8) % 2 if labels else None
-    return Batch(reals, kinds, Draws(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(16, 8))
+    return Batch(reals, kinds, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(16, 8))
 
 
 def _vectors(network: nn.Module) -> dict[str, Tensor]:
@@ -55,47 +55,47 @@ def _vectors(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _step(player: Player) -> None:
-    player.optimizer.zero_grad()
-    player.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-    player.optimizer.step()
+def _step(updater: Updater) -> None:
+    updater.optimizer.zero_grad()
+    updater.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    updater.optimizer.step()
 
 
 def test_the_papers_settings() -> None:
     recipe = sagan()
     assert (recipe.resolution, recipe.batch, recipe.kimg) == (128, 256, 256_000)
     assert (recipe.lr_g, recipe.lr_d) == (1e-4, 4e-4)
-    d, g = replace(recipe, widths=(4, 4, 4, 4, 4, 4)).build(DataFormat(3)).players
-    assert [player.optimizer.param_groups[0]["betas"] for player in (d, g)] == [(0.0, 0.9)] * 2
-    assert [player.learning_rate(Clock(0, 1000, 0)) for player in (d, g)] == [4e-4, 1e-4]
-    assert [player.learning_rate(Clock(1000, 1000, 0)) for player in (d, g)] == [4e-4, 1e-4]
+    d, g = replace(recipe, widths=(4, 4, 4, 4, 4, 4)).build(DataFormat(3)).updaters
+    assert [updater.optimizer.param_groups[0]["betas"] for updater in (d, g)] == [(0.0, 0.9)] * 2
+    assert [updater.learning_rate(TrainState(0, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]
+    assert [updater.learning_rate(TrainState(1000, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]
 
 
 def test_the_recipe_for_cpus_builds() -> None:
-    game = sagan_cpu().build(DataFormat(3))
-    assert game.generator.resolutions[-1] == 64
+    system = sagan_cpu().build(DataFormat(3))
+    assert system.generator.resolutions[-1] == 64
 
 
 @pytest.mark.parametrize("classes", [(), ("a", "b")])
 def test_both_sides_play_the_hinge(classes: tuple[str, ...]) -> None:
     _, d, g = _game(classes)
     batch = _batch(bool(classes))
-    z = batch.draws.draw("latents", d.generator.prior)
+    z = batch.rng.draw("latents", d.generator.prior)
     if batch.labels is not None:
         z = d.generator.with_labels(z, batch.labels)
     with torch.no_grad():
-        fake = d.network(d.generator(z)[-1:], batch.labels).score
-        real = d.network([batch.reals], batch.labels).score
+        fake = d.network(d.generator(z)[-1:], batch.labels).logits
+        real = d.network([batch.reals], batch.labels).logits
     expected = (1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean()
-    torch.testing.assert_close(d.play(batch, START).loss, expected)
-    torch.testing.assert_close(g.play(batch, START).loss, -fake.mean())
+    torch.testing.assert_close(d.compute_loss(batch, START).loss, expected)
+    torch.testing.assert_close(g.compute_loss(batch, START).loss, -fake.mean())
 
 
 def test_singular_vectors_move_once_for_each_real_batch_and_with_no_pass() -> None:
     _, d, g = _game()
     before = _vectors(d.network) | {f"g.{k}": v for k, v in _vectors(g.network).items()}
-    d.play(_batch(), START)  # reals and fakes
-    g.play(_batch(), START)
+    d.compute_loss(_batch(), START)  # reals and fakes
+    g.compute_loss(_batch(), START)
     after = _vectors(d.network) | {f"g.{k}": v for k, v in _vectors(g.network).items()}
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     _step(d)
@@ -124,7 +124,7 @@ def test_spectral_norms_stay_near_one_while_training() -> None:
 def test_the_projection_learns_the_labels_in_each_step() -> None:
     _, d, _ = _game()
     assert d.network.embed is not None
-    d.play(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
+    d.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
     ((_, weight),) = spectral_norms(d.network.embed)  # (features, classes)
     assert weight.grad is not None
     assert weight.grad.ne(0).any(0).all()
@@ -137,32 +137,32 @@ def test_coarse_pictures_change_nothing_that_is_trained() -> None:
         if found:
             g.network.eval()
             vectors = _vectors(g.network)
-            g.network.settle()
+            g.network.refresh_statistics()
             g.network.load_state_dict(vectors, strict=False)
             g.network.train()
             assert any(image.ne(0).any() for image in g.network(g.network.prior(2, torch.Generator()))[:-1])
-        losses.append([player.play(_batch(), START).loss.item() for player in (d, g)])
+        losses.append([updater.compute_loss(_batch(), START).loss.item() for updater in (d, g)])
     assert losses[0] == losses[1]
 
 
 def _gradients(part: slice, global_batch: bool = True) -> dict[str, Tensor]:
     """Each player's gradients in its first move, for this rank's part of a batch of eight."""
-    game, *_ = _game()
+    system, *_ = _game()
     whole = _batch()
     assert whole.labels is not None
     batch = replace(
-        whole, reals=whole.reals[part], labels=whole.labels[part], draws=replace(whole.draws, part=part)
+        whole, reals=whole.reals[part], labels=whole.labels[part], rng=replace(whole.rng, part=part)
     )
     found = {}
-    for player in game.players:
+    for updater in system.updaters:
         if global_batch:
-            use_global_batch(player.network)
-    for player in game.players:
-        for other in game.players:
-            other.network.requires_grad_(other is player)
-        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
-        average_gradients(player.network.parameters())
-        found |= {f"{player.name}.{name}": p.grad for name, p in player.network.named_parameters()}
+            use_global_batch(updater.network)
+    for updater in system.updaters:
+        for other in system.updaters:
+            other.network.requires_grad_(other is updater)
+        updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(updater.network.parameters())
+        found |= {f"{updater.name}.{name}": p.grad for name, p in updater.network.named_parameters()}
     return {name: gradient for name, gradient in found.items() if gradient is not None}
 
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from training.game import Clock, Schedule
 from training.recipes.msg_gan import MSGRecipe
 from training.schedules import beginning, constant, cosine, decaying, halved, rising
+from training.system import TrainState, Schedule
 
 
 @pytest.mark.parametrize(
@@ -20,16 +20,16 @@ from training.schedules import beginning, constant, cosine, decaying, halved, ri
     ],
 )
 def test_cosine(images: int, value: float) -> None:
-    assert cosine(3.0, 1.0)(Clock(images, 1000, round=0)) == pytest.approx(value)
+    assert cosine(3.0, 1.0)(TrainState(images, 1000, round=0)) == pytest.approx(value)
 
 
 def test_cosine_stays_at_its_end() -> None:
-    assert cosine(3.0, 1.0)(Clock(5000, 1000, round=0)) == pytest.approx(1.0)
-    assert constant(0.003)(Clock(123, 1000, round=9)) == pytest.approx(0.003, abs=0)
+    assert cosine(3.0, 1.0)(TrainState(5000, 1000, round=0)) == pytest.approx(1.0)
+    assert constant(0.003)(TrainState(123, 1000, round=9)) == pytest.approx(0.003, abs=0)
 
 
 def test_fraction() -> None:
-    assert [Clock(images, 200, 0).fraction for images in (0, 50, 200, 300)] == [0, 0.25, 1, 1]
+    assert [TrainState(images, 200, 0).fraction for images in (0, 50, 200, 300)] == [0, 0.25, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -73,5 +73,5 @@ def test_a_recipe_of_scheduled_penalties_refuses_what_makes_no_sense(
     ],
 )
 def test_schedules_by_hand(schedule: Schedule, values: list[float]) -> None:
-    clocks = [Clock(images, 10_000, 0) for images in (0, 500, 1000, 5000)]
-    assert [schedule(clock) for clock in clocks] == pytest.approx(values)
+    clocks = [TrainState(images, 10_000, 0) for images in (0, 500, 1000, 5000)]
+    assert [schedule(train_state) for train_state in clocks] == pytest.approx(values)

@@ -13,7 +13,8 @@ from toy import RECIPE, TINY, shapes, start
 
 from tests.prepared import write_dataset
 from train import main
-from training import launch, run
+from training import run
+from training.distributed import launch
 from training.recipes import RECIPES
 
 Answer = tuple[int, str]

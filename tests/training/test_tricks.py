@@ -10,22 +10,22 @@ from ranks import on_ranks
 from test_adversarial import START, _batch, _game, _seen
 from torch import Tensor, nn
 
-from models.discriminator import Verdict
-from models.layers import Dropout, EqualizedConv2d, EqualizedLinear
-from models.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination
-from models.normalization import spectral_norms
-from training.adversarial import Discriminate, Generate
-from training.collective import ranks, use_global_batch
-from training.draws import Draws
-from training.game import Batch, Clock, Move, Player
+from models.discriminator import DiscriminatorOutput
+from models.layers.equalized import Dropout, EqualizedConv2d, EqualizedLinear
+from models.layers.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination
+from models.layers.normalization import spectral_norms
+from training.data.instance_noise import noisy
+from training.distributed.collective import ranks, use_global_batch
 from training.growth import Stage
-from training.noise import noisy
-from training.play import set_up_game
+from training.iteration import set_up_system
+from training.objectives.feature_matching import feature_matching
+from training.optim.historical_averaging import average_history
+from training.penalties.gradient import one_centered, perturbed
 from training.recipes.ac_gan import ACGANRecipe
 from training.recipes.began import BEGANRecipe
 from training.recipes.cgan import CGANRecipe
 from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan
-from training.recipes.duel import DuelRecipe
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.gan import GANRecipe
 from training.recipes.gran import GRANRecipe
 from training.recipes.infogan import InfoGANRecipe
@@ -38,15 +38,15 @@ from training.recipes.progan import ProGANRecipe
 from training.recipes.recipe import DataFormat
 from training.recipes.sagan import SAGANRecipe
 from training.recipes.stacked_gan import StackedGANRecipe
-from training.terms.gradient import one_centered, perturbed
-from training.terms.history import average_history
-from training.terms.matching import feature_matching
-from training.views import scales
+from training.rng import KeyedRNG
+from training.system import Batch, TrainState, LossOutput, Updater
+from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.images import scales
 
 SMALL: dict[str, Any] = {"resolution": 8, "kimg": 1, "batch": 8}
 RECIPES: list[DuelRecipe] = [
     DCGANRecipe(**SMALL, widths=(8,), norm_d="none"),
-    GANRecipe(**SMALL, hidden=8, units=8, pieces=2),
+    GANRecipe(**SMALL, hidden=8, units=8, micro_batches=2),
     MSGRecipe(**SMALL, widths=(8, 8), latent_size=8),
     ProGANRecipe(**SMALL, widths=(8, 8), latent_size=8, hold=0.1, fade=0.1),
     ModernRecipe(**SMALL, widths=(16, 16), latent_size=8, blocks=1),
@@ -63,7 +63,7 @@ EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: typ
 
 def _players(recipe: DuelRecipe) -> tuple[Discriminate, Generate]:
     data = DataFormat(3, ("a", "b") if recipe.needs_labels else ())
-    d, *_, g = set_up_game(recipe, data, torch.device("cpu")).players
+    d, *_, g = set_up_system(recipe, data, torch.device("cpu")).updaters
     assert isinstance(d, Discriminate)
     assert isinstance(g, Generate)
     return d, g
@@ -77,8 +77,8 @@ def _batch_for(recipe: DuelRecipe) -> Batch:
     return replace(batch, reals=reals, stage=stage, labels=labels)
 
 
-def _verdict(features: Tensor) -> Verdict:
-    return Verdict(torch.zeros(len(features)), features=features)
+def _verdict(features: Tensor) -> DiscriminatorOutput:
+    return DiscriminatorOutput(torch.zeros(len(features)), features=features)
 
 
 def test_feature_matching_is_the_squared_distance_of_the_means() -> None:
@@ -102,11 +102,11 @@ def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRec
     _, g = _players(replace(recipe, feature_matching=3.0))
     for dropout in (module for module in g.discriminator.modules() if isinstance(module, Dropout)):
         dropout.rate = 0.0
-    move = g.play(batch, START)
+    move = g.compute_loss(batch, START)
     extra = (move.loss - move.scalars["loss/g"]).item()
     assert extra == pytest.approx(3 * move.scalars["loss/matching"].item(), rel=1e-3, abs=1e-4)
     assert extra > 0
-    other = g.play(replace(batch, reals=batch.reals.flip(2) * 0.3), START)
+    other = g.compute_loss(replace(batch, reals=batch.reals.flip(2) * 0.3), START)
     assert other.scalars["loss/matching"] != move.scalars["loss/matching"]
     gradients = torch.autograd.grad(
         move.scalars["loss/matching"], list(g.network.parameters()), allow_unused=True
@@ -120,14 +120,14 @@ def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
     batch = _batch_for(recipe)
     dragan = 0.0 if isinstance(recipe, InfoGANRecipe | ACGANRecipe) else 10.0  # who have batch norm
     d, g = _players(replace(recipe, dragan=dragan, historical=0.1, noise=(0.3,)))
-    assert ("penalty/dragan" in d.play(batch, START).scalars) == (dragan > 0)
-    for player in (d, g):
+    assert ("penalty/dragan" in d.compute_loss(batch, START).scalars) == (dragan > 0)
+    for updater in (d, g):
         for _ in range(2):
-            player.optimizer.zero_grad()
-            player.play(batch, START).loss.backward()
-            player.optimizer.step()
-        moved = [p for p in player.network.parameters() if p.grad is not None]
-        assert all(player.optimizer.state[p]["history_steps"] == 2 for p in moved)
+            updater.optimizer.zero_grad()
+            updater.compute_loss(batch, START).loss.backward()
+            updater.optimizer.step()
+        moved = [p for p in updater.network.parameters() if p.grad is not None]
+        assert all(updater.optimizer.state[p]["history_steps"] == 2 for p in moved)
     assert d.augment is g.augment
     assert d.augment.noise(START) == 0.3
 
@@ -137,14 +137,14 @@ def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
 def test_every_recipes_discriminator_can_be_told_of_the_batch(recipe: DuelRecipe, minibatch: Any) -> None:
     batch = _batch_for(recipe)
     if isinstance(recipe, BEGANRecipe):
-        with pytest.raises(ValueError, match="reads its score off no features"):
+        with pytest.raises(ValueError, match="reads its logits off no features"):
             _players(replace(recipe, minibatch=minibatch))
         return
     d, g = _players(replace(recipe, minibatch=minibatch))
     assert isinstance(d.network, BatchAware)
     assert g.discriminator is d.network
-    for player in (d, g):
-        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+    for updater in (d, g):
+        updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
     d.optimizer.step()
     grads = [
         parameter.grad for module in (d.network.see, d.network.read) for parameter in module.parameters()
@@ -165,10 +165,10 @@ def test_every_recipe_takes_spectral_norm_and_two_time_scales(recipe: DuelRecipe
     own = len(spectral_norms(plain.network))
     assert len(norms) == len(layers) + own > 0
     before = [norm.left.clone() for norm, _ in norms]
-    for player in (g, d):
-        player.pace(START)
-        player.play(batch, START).loss.backward()  # type: ignore[no-untyped-call]
-        player.optimizer.step()
+    for updater in (g, d):
+        updater.pace(START)
+        updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
+        updater.optimizer.step()
     moved = [not torch.equal(norm.left, was) for (norm, _), was in zip(norms, before, strict=True)]
     assert any(moved)
     assert all(weight.isfinite().all() for _, weight in norms)
@@ -183,13 +183,13 @@ def test_perturbed_images_move_by_half_the_batchs_deviation() -> None:
 def test_dragan_is_wgan_gps_penalty_around_the_reals() -> None:
     _, d, _ = _game(dragan=5.0)
     reals, fakes = _seen(d, _batch())
-    draws = _batch().draws
+    draws = _batch().rng
     around = scales(perturbed(reals[-1], draws.uniform("perturbed", 3, 8, 8)), (4, 8))
     expected, other = (
-        one_centered(lambda x: d.network(x).score, reals, ends, draws.uniform("mix")).item()
+        one_centered(lambda x: d.network(x).logits, reals, ends, draws.uniform("mix")).item()
         for ends in (around, fakes)
     )
-    move = d.play(_batch(), START)
+    move = d.compute_loss(_batch(), START)
     assert move.scalars["penalty/dragan"].item() == pytest.approx(expected, rel=1e-5)
     assert expected != pytest.approx(other, rel=1e-3)
     assert (move.loss - move.scalars["loss/d"]).item() == pytest.approx(5 * expected, rel=1e-4)
@@ -198,13 +198,13 @@ def test_dragan_is_wgan_gps_penalty_around_the_reals() -> None:
 @pytest.mark.parametrize(("mine", "other"), [("r1", "r2"), ("r2", "r1")])
 def test_r1_and_r2_alone(mine: str, other: str) -> None:
     recipe = replace(RECIPES[0], **{mine: 2.0})  # type: ignore[arg-type]
-    scalars = _players(recipe)[0].play(_batch(), START).scalars
+    scalars = _players(recipe)[0].compute_loss(_batch(), START).scalars
     assert f"penalty/{mine}" in scalars
     assert f"penalty/{other}" not in scalars
 
 
-def _draws(count: int = 8) -> Draws:
-    return Draws(0, 0, count, slice(0, count), torch.device("cpu"))
+def _draws(count: int = 8) -> KeyedRNG:
+    return KeyedRNG(0, 0, count, slice(0, count), torch.device("cpu"))
 
 
 def test_noise_has_its_deviation_and_coarse_pictures_have_its_mean() -> None:
@@ -220,15 +220,15 @@ def test_noise_fades_and_is_on_all_that_is_judged() -> None:
     _, d, g = _game(noise=(0.4, 0.0), objective="rp-gan")
     reals, fakes = _seen(d, _batch())
     for at, deviation in ((0, 0.4), (500, 0.2)):
-        clock = Clock(at, 1000, 0)
+        train_state = TrainState(at, 1000, 0)
         real, fake = (
-            d.network(noisy(x, deviation, _batch().draws, of)).score
+            d.network(noisy(x, deviation, _batch().rng, of)).logits
             for x, of in ((reals, "real"), (fakes, "fake"))
         )
-        torch.testing.assert_close(d.play(_batch(), clock).loss, d.objective.d(real, fake))
-        torch.testing.assert_close(g.play(_batch(), clock).loss, g.objective.g(real, fake))
-    end = d.play(_batch(), Clock(1000, 1000, 0)).loss
-    torch.testing.assert_close(end, d.objective.d(d.network(reals).score, d.network(fakes).score))
+        torch.testing.assert_close(d.compute_loss(_batch(), train_state).loss, d.objective.d(real, fake))
+        torch.testing.assert_close(g.compute_loss(_batch(), train_state).loss, g.objective.g(real, fake))
+    end = d.compute_loss(_batch(), TrainState(1000, 1000, 0)).loss
+    torch.testing.assert_close(end, d.objective.d(d.network(reals).logits, d.network(fakes).logits))
 
 
 def test_historical_averaging_by_hand() -> None:
@@ -255,8 +255,8 @@ def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
     d, g = _players(DCGANRecipe(**SMALL, widths=(8,), norm_d="none", spectral=True))
     norm, _ = spectral_norms(d.network)[0]
     before = norm.left.clone()
-    g.play(_batch(), START)
-    d.play(_batch(), START).loss.backward()
+    g.compute_loss(_batch(), START)
+    d.compute_loss(_batch(), START).loss.backward()
     assert torch.equal(norm.left, before)
     d.optimizer.step()
     assert not torch.equal(norm.left, before)
@@ -340,17 +340,19 @@ LEVELLED: list[JudgedRecipe] = [
 ]
 
 
-def _levels(recipe: JudgedRecipe, **changes: Any) -> list[Player]:
+def _levels(recipe: JudgedRecipe, **changes: Any) -> list[Updater]:
     """The players of a recipe's levels, without an encoder's."""
     data = DataFormat(3, ("a", "b") if recipe.needs_labels else ())
-    game = set_up_game(replace(recipe, **changes), data, torch.device("cpu"))
-    return [player for player in game.players if player.name != "e"]
+    system = set_up_system(replace(recipe, **changes), data, torch.device("cpu"))
+    return [updater for updater in system.updaters if updater.name != "e"]
 
 
-def _move(player: Player, images: int) -> Move:
+def _move(updater: Updater, images: int) -> LossOutput:
     rng = torch.Generator().manual_seed(3)
     reals = torch.rand(8, 3, 16, 16, generator=rng) * 2 - 1
-    return player.play(Batch(reals, torch.arange(8) % 2, _draws(), Stage(16, 8)), Clock(images, 1000, 1))
+    return updater.compute_loss(
+        Batch(reals, torch.arange(8) % 2, _draws(), Stage(16, 8)), TrainState(images, 1000, 1)
+    )
 
 
 @pytest.mark.parametrize("recipe", LEVELLED, ids=lambda recipe: type(recipe).__name__)
@@ -360,14 +362,14 @@ class TestLevels:
     def test_smoothing_is_the_discriminators_alone(self, recipe: JudgedRecipe) -> None:
         plain, smoothed = _levels(recipe), _levels(recipe, real_target=0.8)
         for one, other in zip(plain, smoothed, strict=True):
-            losses = [_move(player, 100).loss for player in (one, other)]
+            losses = [_move(updater, 100).loss for updater in (one, other)]
             assert torch.equal(*losses) != one.name.startswith("d"), one.name
 
     def test_noise_is_on_all_that_is_judged_and_fades(self, recipe: JudgedRecipe) -> None:
         plain, blurred = _levels(recipe), _levels(recipe, noise=(0.5, 0.0))
         for one, other in zip(plain, blurred, strict=True):
             for images, alike in ((0, False), (1000, True)):
-                losses = [_move(player, images).loss for player in (one, other)]
+                losses = [_move(updater, images).loss for updater in (one, other)]
                 assert torch.equal(*losses) == alike, one.name
 
     def test_how_both_are_moved(self, recipe: JudgedRecipe) -> None:

@@ -48,7 +48,7 @@ OBJECTIVES |= {
     f"f-{name}": Objective(
         partial(f_divergence.f_gan_d, divergence=name),
         partial(f_divergence.f_gan_g, divergence=name),
-        absolute=name != "kl",  # whose optimal score is 1 where reals are as likely as fakes, the others' 0
+        absolute=name != "kl",  # whose optimal logits is 1 where reals are as likely as fakes, the others' 0
     )
     for name in f_divergence.DIVERGENCES
 }

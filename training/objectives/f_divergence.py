@@ -1,6 +1,6 @@
 """f-GAN (Nowozin et al. 2016, arXiv 1606.00709): descend the variational bound on an f-divergence.
 
-The bound is E_real[g_f(V)] - E_fake[f*(g_f(V))] for a network's raw score V (equation 6), with the f*, f's conjugate,
+The bound is E_real[g_f(V)] - E_fake[f*(g_f(V))] for a network's raw logits V (equation 6), with the f*, f's conjugate,
 and the g_f, which maps scores onto f*'s domain, of tables 2 and 6. The second function is written here as one of V,
 since f* of g_f overflows where the whole does not.
 
@@ -50,7 +50,7 @@ def jeffrey_conjugate(t: Tensor) -> Tensor:
 
 
 class Divergence(NamedTuple):
-    """The bound's two functions of the score V."""
+    """The bound's two functions of the logits V."""
 
     activation: Of  # g_f(V)
     conjugate: Of  # f*(g_f(V))

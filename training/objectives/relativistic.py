@@ -6,7 +6,7 @@ Means over a batch are means over the global batch, on however many ranks.
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.collective import global_batch_mean
+from training.distributed.collective import global_batch_mean
 
 
 def ra_hinge_d(real: Tensor, fake: Tensor) -> Tensor:

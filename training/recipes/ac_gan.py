@@ -1,4 +1,4 @@
-"""AC-GAN (Odena et al. 2017, arXiv 1610.09585); networks in `models/ac_gan.py`. For data with labels.
+"""AC-GAN (Odena et al. 2017, arXiv 1610.09585); networks in `models/architectures/ac_gan.py`. For data with labels.
 
 `ac-gan` has the paper's settings for ten classes of ImageNet at 128x128: Adam 0.0002 with betas 0.5 and 0.999, batch
 100, 50 thousand steps. `ac-gan-cpu` has its networks for CIFAR-10.
@@ -9,11 +9,11 @@ Deviations: what is sampled and shipped is a moving average of the weights.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.ac_gan import ACGANDiscriminator, ACGANGenerator
-from training.game import Game
-from training.recipes.duel import DuelRecipe
+from models.architectures.ac_gan import ACGANDiscriminator, ACGANGenerator
+from training.optim.spec import adam
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import DataFormat
-from training.steps import adam
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,15 @@ class ACGANRecipe(DuelRecipe):
     classify: float = 1.0  # weight of the class loss
     lr: float = 0.0002  # Adam's step size, both networks
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
-        shape = (data.channels, data.frame)
+        shape = (data.channels, data.aspect)
         generator = ACGANGenerator(data.class_names, self.resolution, self.widths_g, self.noise_size, *shape)
         discriminator = ACGANDiscriminator(len(data.class_names), self.resolution, self.widths_d, *shape)
         move = adam(self.lr)
-        return self.duel(discriminator, generator, move, move, "non-saturating", None, self.classify)
+        return self.adversarial_pair(
+            discriminator, generator, move, move, "non-saturating", None, self.classify
+        )
 
 
 def ac_gan() -> ACGANRecipe:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from training.augment import Adaptive, Augmentation, OperationName, Scheduled
+from training.data.augment import Adaptive, Augmentation, OperationName, Scheduled
 from training.objectives import OBJECTIVES
 from training.recipes.judged import JudgedRecipe
 from training.schedules import Ramp, ramp

@@ -1,4 +1,4 @@
-"""BEGAN (Berthelot et al. 2017, arXiv 1703.10717); networks in `models/began.py`, k in `training/began.py`.
+"""BEGAN (Berthelot et al. 2017, arXiv 1703.10717); networks in `models/architectures/began.py`, k in `training/updaters/began.py`.
 
 `began` has the paper's settings at 64x64: n = 128, 64 latent numbers, gamma 0.5, Adam 0.0001, batch 16.
 
@@ -10,13 +10,13 @@ Deviations:
 
 from dataclasses import dataclass
 
-from models.began import BEGANDiscriminator, BEGANGenerator
-from training.began import DiscriminateInEquilibrium, Equilibrium
-from training.game import Game
-from training.recipes.duel import DuelRecipe
+from models.architectures.began import BEGANDiscriminator, BEGANGenerator
+from training.optim.spec import adam
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
 from training.schedules import halved
-from training.steps import adam
+from training.system import System
+from training.updaters.began import DiscriminateInEquilibrium, Equilibrium
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,17 @@ class BEGANRecipe(DuelRecipe):
             raise ValueError(f"gamma must be above 0 and at most 1, not {self.gamma}")
         self.check_positive("halve_every")
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
-        sizes = (self.resolution, self.width, self.latent_size, data.channels, data.frame)
+        sizes = (self.resolution, self.width, self.latent_size, data.channels, data.aspect)
         generator, discriminator = BEGANGenerator(*sizes), BEGANDiscriminator(*sizes)
         equilibrium = Equilibrium(self.gamma, self.k_rate)
         objective, rate = equilibrium.objective(), halved(self.lr, self.lr_end, self.halve_every * 1000)
         move = adam(rate)
-        d, g = self.duel(discriminator, generator, move, move, "wgan", objective=objective).players
-        return Game((DiscriminateInEquilibrium(**vars(d), equilibrium=equilibrium), g), generator)
+        d, g = self.adversarial_pair(
+            discriminator, generator, move, move, "wgan", objective=objective
+        ).updaters
+        return System((DiscriminateInEquilibrium(**vars(d), equilibrium=equilibrium), g), generator)
 
 
 def began() -> BEGANRecipe:

@@ -1,4 +1,4 @@
-"""Conditional GAN (Mirza and Osindero 2014, arXiv 1411.1784); networks in `models/cgan.py`. For data with labels.
+"""Conditional GAN (Mirza and Osindero 2014, arXiv 1411.1784); networks in `models/architectures/cgan.py`. For data with labels.
 
 `cgan` has the paper's settings for MNIST, at 32x32: SGD, its step size divided by 1.00004 per step down to 0.000001,
 batch 100.
@@ -13,11 +13,11 @@ is a moving average of the weights.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.cgan import CGANDiscriminator, CGANGenerator
-from training.game import Game
+from models.architectures.cgan import CGANDiscriminator, CGANGenerator
 from training.recipes.descent import DescentRecipe
-from training.recipes.duel import DuelRecipe
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import DataFormat
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class CGANRecipe(DescentRecipe, DuelRecipe):
     units_g: tuple[int, int, int] = (200, 1000, 1200)  # of the generator: on noise, on the label, on both
     units_d: tuple[int, int, int] = (240, 50, 240)  # of the discriminator: image, label, both
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         generator = CGANGenerator(
-            data.class_names, self.resolution, self.noise_size, *self.units_g, data.channels, data.frame
+            data.class_names, self.resolution, self.noise_size, *self.units_g, data.channels, data.aspect
         )
         discriminator = CGANDiscriminator(
-            len(data.class_names), self.resolution, *self.units_d, data.channels, data.frame
+            len(data.class_names), self.resolution, *self.units_d, data.channels, data.aspect
         )
-        return self.duel(discriminator, generator, self.steps, self.steps, "non-saturating")
+        return self.adversarial_pair(discriminator, generator, self.steps, self.steps, "non-saturating")
 
 
 def cgan() -> CGANRecipe:

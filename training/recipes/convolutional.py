@@ -11,15 +11,15 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from models.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
-from training.adversarial import Penalties
-from training.game import Clock, Game
+from models.architectures.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
 from training.objectives import Objective
-from training.recipes.duel import DuelRecipe
+from training.optim.spec import OptimizerSpec
+from training.optim.weight_clipping import clip_after_steps
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
 from training.schedules import constant
-from training.steps import Steps
-from training.terms.clipping import clip_after_steps
+from training.system import TrainState, System
+from training.updaters.adversarial import Penalties
 
 
 @dataclass(frozen=True)
@@ -62,30 +62,32 @@ class ConvolutionalRecipe(DuelRecipe):
     def losses(self) -> tuple[str, Objective]:
         """The objective, and its name among `OBJECTIVES`."""
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         widths = self.widths or paper_widths(self.resolution)
         generator = DCGANGenerator(
-            self.resolution, widths, self.latent_size, data.channels, self.norm_g, data.frame
+            self.resolution, widths, self.latent_size, data.channels, self.norm_g, data.aspect
         )
-        discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, self.norm_d, data.frame)
+        discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, self.norm_d, data.aspect)
         if self.init == "lecun":
             for network in (generator, discriminator):
                 draw_weights(network, deviation=None)
         name, objective = self.losses()
         penalties = Penalties(constant(self.r1), constant(self.r2), gradient=self.gradient_penalty)
         move_d, move_g = self._move_discriminator, self._move_generator
-        return self.duel(discriminator, generator, move_d, move_g, name, penalties, objective=objective)
+        return self.adversarial_pair(
+            discriminator, generator, move_d, move_g, name, penalties, objective=objective
+        )
 
-    def _move_discriminator(self, network: nn.Module) -> Steps:
+    def _move_discriminator(self, network: nn.Module) -> OptimizerSpec:
         extra = partial(early, more=self.moves_d_early - self.moves_d)
-        steps = Steps(self._optimizer(network), constant(self.lr_d), self.moves_d, extra)
+        steps = OptimizerSpec(self._optimizer(network), constant(self.lr_d), self.moves_d, extra)
         if self.clip > 0:
             clip_after_steps(steps.optimizer, self.clip)
         return steps
 
-    def _move_generator(self, network: nn.Module) -> Steps:
-        return Steps(self._optimizer(network), constant(self.lr_g))
+    def _move_generator(self, network: nn.Module) -> OptimizerSpec:
+        return OptimizerSpec(self._optimizer(network), constant(self.lr_g))
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer == "rmsprop":
@@ -93,9 +95,9 @@ class ConvolutionalRecipe(DuelRecipe):
         return torch.optim.Adam(network.parameters(), betas=self.betas, fused=True)
 
 
-def early(clock: Clock, more: int) -> int:
+def early(train_state: TrainState, more: int) -> int:
     """The critic's moves beyond the ordinary ones: in the first 25 rounds and in every 500th (WGAN's code)."""
-    return more if clock.round < 25 or clock.round % 500 == 0 else 0
+    return more if train_state.round < 25 or train_state.round % 500 == 0 else 0
 
 
 # Of a recipe for two CPU cores.

@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al. 2016, arXiv 1511.06434), its form with SELU, and LSGAN; networks in `models/dcgan.py`.
+"""DCGAN (Radford et al. 2016, arXiv 1511.06434), its form with SELU, and LSGAN; networks in `models/architectures/dcgan.py`.
 
 `dcgan` has the paper's settings: Adam 0.0002 with beta1 0.5, batch 128. `selu-dcgan` is the cat experiment of
 A. Jolicoeur-Martineau at 128x128: SELU without norm ("Self-Normalizing Neural Networks", arXiv 1706.02515), batch 64,

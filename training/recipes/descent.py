@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+from training.optim.spec import OptimizerSpec, adam
 from training.recipes.recipe import Recipe
 from training.schedules import decaying, rising
-from training.steps import Steps, adam
 
 EPOCH = 50_000  # images, of MNIST or CIFAR-10 without what is for validation
 
@@ -30,11 +30,11 @@ class DescentRecipe(Recipe):
         self.check_positive("decay_every")
         self.check_not_negative("lr_decay", "momentum", "momentum_rise")
 
-    def steps(self, network: nn.Module) -> Steps:
+    def steps(self, network: nn.Module) -> OptimizerSpec:
         """How a network is moved."""
         rate = decaying(self.lr, self.lr_decay, self.decay_every, end=1e-6)
         if self.optimizer == "adam":
             return adam(rate, betas=(self.momentum, 0.999))(network)
         sgd = torch.optim.SGD(network.parameters(), lr=self.lr, momentum=self.momentum, fused=True)
         rise = rising(self.momentum, self.momentum_rise, EPOCH, self.momentum_end)
-        return Steps(sgd, rate, momentum=rise)
+        return OptimizerSpec(sgd, rate, momentum=rise)

@@ -1,4 +1,4 @@
-"""DRAW (Gregor et al. 2015, arXiv 1502.04623); networks in `models/draw.py`.
+"""DRAW (Gregor et al. 2015, arXiv 1502.04623); networks in `models/architectures/draw.py`.
 
 `draw` has the paper's sizes for MNIST (table 3). Adam's settings, the batch, and the limit of each tensor's gradient
 are of code that others wrote; `draw-cpu` has that code's sizes too.
@@ -8,12 +8,12 @@ Deviations: pictures are of a moving average of the decoder's weights.
 
 from dataclasses import dataclass, replace
 
-from models.draw import DRAW, DRAWGenerator
-from training.game import Game
+from models.architectures.draw import DRAW, DRAWGenerator
+from training.optim.gradient_clipping import limit_gradients
+from training.optim.spec import adam
 from training.recipes.recipe import DataFormat, Recipe
-from training.steps import adam
-from training.terms.gradient_limit import limit_gradients
-from training.vae import Reconstruct
+from training.system import System
+from training.updaters.autoencoder import Reconstruct
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class DRAWRecipe(Recipe):
     lr: float = 0.001  # Adam's step size
     gradient_limit: float = 5.0  # largest norm of each tensor's gradient
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         sizes = (self.resolution, self.steps, self.step_size, self.hidden, self.write)
-        decoder = DRAWGenerator(*sizes, data.channels, data.frame)
+        decoder = DRAWGenerator(*sizes, data.channels, data.aspect)
         network = DRAW(decoder, self.read)
         steps = adam(self.lr)(network)
         limit_gradients(steps.optimizer, self.gradient_limit)
-        return Game((Reconstruct("draw", network, *steps[:2]),), decoder)
+        return System((Reconstruct("draw", network, *steps[:2]),), decoder)
 
 
 def draw() -> DRAWRecipe:

@@ -1,4 +1,4 @@
-"""GRAN (Im et al. 2016, arXiv 1602.05110); networks in `models/gran.py`, the discriminator in `models/dcgan.py`.
+"""GRAN (Im et al. 2016, arXiv 1602.05110); networks in `models/architectures/gran.py`, the discriminator in `models/architectures/dcgan.py`.
 
 `gran` has the settings of the authors' code for CIFAR-10: three steps, Adam with step sizes 0.00004 for the
 discriminator and 0.0001 for the generator, weight decay 0.000005 on the discriminator, batch 100, 20 epochs.
@@ -9,12 +9,12 @@ parameters, not of its dense layers alone; pictures are of a moving average of t
 
 from dataclasses import dataclass
 
-from models.dcgan import DCGANDiscriminator, paper_widths
-from models.gran import GRANGenerator
-from training.game import Game
-from training.recipes.duel import DuelRecipe
+from models.architectures.dcgan import DCGANDiscriminator, paper_widths
+from models.architectures.gran import GRANGenerator
+from training.optim.spec import adam
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
-from training.steps import adam
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class GRANRecipe(DuelRecipe):
     beta1: float = 0.0  # decay of Adam's first moment
     weight_decay: float = 0.000005  # of the discriminator (L2)
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         widths = self.widths or paper_widths(self.resolution)
         generator = GRANGenerator(
-            self.resolution, widths, self.steps, self.noise_size, self.shared_z, data.channels, data.frame
+            self.resolution, widths, self.steps, self.noise_size, self.shared_z, data.channels, data.aspect
         )
-        discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, frame=data.frame)
+        discriminator = DCGANDiscriminator(self.resolution, widths, data.channels, aspect=data.aspect)
         betas = (self.beta1, 0.999)
         move_d, move_g = adam(self.lr_d, betas, self.weight_decay), adam(self.lr_g, betas)
-        return self.duel(discriminator, generator, move_d, move_g, "non-saturating")
+        return self.adversarial_pair(discriminator, generator, move_d, move_g, "non-saturating")
 
 
 def gran() -> GRANRecipe:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from models.discriminator import Discriminator
 from models.generator import Generator, check_resolution
-from training.game import Clock, Game
 from training.growth import Growth, progressive
 from training.recipes.multiscale import MultiscaleRecipe
+from training.system import TrainState, System
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class GrowingRecipe(MultiscaleRecipe):
         batches = [*self.batches, *[self.batch] * len(sides)][: len(sides)]
         return progressive(sides, batches, self.hold * 1000, self.fade * 1000)
 
-    def gamma(self, clock: Clock) -> float:
+    def gamma(self, train_state: TrainState) -> float:
         """Weight of R1 + R2 at the current size."""
-        share = self.growth().at(clock.images).resolution / self.resolution
-        return super().gamma(clock) * math.pow(share, self.r1_power)
+        share = self.growth().at(train_state.images).resolution / self.resolution
+        return super().gamma(train_state) * math.pow(share, self.r1_power)
 
     def compose(
         self,
         discriminator: Discriminator,
         generator: Generator,
         classify: float = 0.0,  # weight of the class losses (AC-GAN)
-    ) -> Game:
+    ) -> System:
         """The two against one another, the generator grown as far as it is at the beginning."""
         start = self.growth().at(0)
         generator.grow(start.resolution, start.blend)

@@ -1,5 +1,5 @@
-"""InfoGAN (Chen et al. 2016, arXiv 1606.03657); networks in `models/infogan.py`, its terms in
-`training/terms/information.py`.
+"""InfoGAN (Chen et al. 2016, arXiv 1606.03657); networks in `models/architectures/infogan.py`, its terms in
+`training/objectives/information.py`.
 
 `infogan` has the settings of the authors' code for MNIST, at 32x32: a code of ten categories and two continuous ones,
 Adam 0.0002 for the discriminator and Q, 0.001 for the generator, beta1 0.5, batch 128, 5000 steps. `infogan-faces` is
@@ -10,12 +10,12 @@ Deviations: what is sampled and shipped is a moving average of the weights.
 
 from dataclasses import dataclass
 
-from models.infogan import InfoGANDiscriminator, InfoGANGenerator
-from training.game import Game
-from training.recipes.duel import DuelRecipe
+from models.architectures.infogan import InfoGANDiscriminator, InfoGANGenerator
+from training.objectives.information import CodeInformation
+from training.optim.spec import adam
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import DataFormat
-from training.steps import adam
-from training.terms.information import CodeInformation
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,16 @@ class InfoGANRecipe(DuelRecipe):
     lr_g: float = 0.001  # Adam's step size, generator
     lr_d: float = 0.0002  # Adam's step size, discriminator and Q
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
-        common, shape = (self.resolution, self.widths, self.hidden), (data.channels, data.frame)
+        common, shape = (self.resolution, self.widths, self.hidden), (data.channels, data.aspect)
         generator = InfoGANGenerator(*common, self.noise_size, self.continuous, self.categorical, *shape)
         discriminator = InfoGANDiscriminator(generator.codes, *common, *shape)
         move_d, move_g = adam(self.lr_d), adam(self.lr_g)
-        aims = CodeInformation(generator.codes, self.weight_categorical, self.weight_continuous)
-        return self.duel(discriminator, generator, move_d, move_g, "non-saturating", aims=aims)
+        auxiliary_losses = CodeInformation(generator.codes, self.weight_categorical, self.weight_continuous)
+        return self.adversarial_pair(
+            discriminator, generator, move_d, move_g, "non-saturating", auxiliary_losses=auxiliary_losses
+        )
 
 
 def infogan() -> InfoGANRecipe:

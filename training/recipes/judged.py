@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from models.normalization import normalize_spectrally
+from models.layers.normalization import normalize_spectrally
+from training.optim.historical_averaging import average_history
+from training.optim.spec import Mover, OptimizerSpec
+from training.optim.spectral_norm import iterate_after_steps
 from training.recipes.recipe import Recipe
 from training.schedules import Ramp, scaled
-from training.steps import Mover, Steps
-from training.terms.history import average_history
-from training.terms.spectral import iterate_after_steps
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class JudgedRecipe(Recipe):
 
     def moved(
         self, discriminator: nn.Module, generator: nn.Module, move_d: Mover, move_g: Mover
-    ) -> tuple[Steps, Steps]:
+    ) -> tuple[OptimizerSpec, OptimizerSpec]:
         """How the two are moved, the discriminator's layers under spectral norm if they are to be."""
         if self.spectral:
             normalize_spectrally(discriminator)

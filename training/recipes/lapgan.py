@@ -1,4 +1,4 @@
-"""LAPGAN (Denton et al. 2015, arXiv 1506.05751); networks in `models/lapgan.py`, players in `training/lapgan.py`.
+"""LAPGAN (Denton et al. 2015, arXiv 1506.05751); networks in `models/architectures/lapgan.py`, players in `training/updaters/lapgan.py`.
 
 `lapgan` is the paper's training for CIFAR-10 at any size: SGD at 0.02, divided by 1.0004 per epoch, with a momentum
 that grows from 0.5 by 0.0008 per epoch to 0.8, batch 128. It halves and doubles images as the authors' code does, which
@@ -6,7 +6,7 @@ gave the paper's pictures: what is left to the bands depends on it. `--style lsu
 networks, and `--margin 0.3` lets one side of a level wait while the other catches up, as the code for LSUN can.
 
 Levels may be trained by processes of their own, each with `--levels` and a `--kimg` of its own, and joined by
-`python -m training.lapgan_join`; the weights are those of a run that trains all.
+`python -m training.join_lapgan`; the weights are those of a run that trains all.
 
 Deviations:
 - An epoch is 50,000 images (CIFAR-10's), whatever the data, so that schedules are functions of the images shown.
@@ -17,15 +17,15 @@ Deviations:
 
 from dataclasses import dataclass
 
-from models.lapgan import LAPGANGenerator, discriminators
-from models.lapgan_networks import Style
-from models.pyramid import PYRAMIDS, PyramidName
-from training.game import Game, Player
-from training.lapgan import check_levels, level_players
+from models.architectures.lapgan import LAPGANGenerator, discriminators
+from models.architectures.lapgan_networks import Style
+from models.layers.pyramid import PYRAMIDS, PyramidName
 from training.recipes.descent import DescentRecipe
 from training.recipes.judged import JudgedRecipe
 from training.recipes.recipe import CPU, DataFormat
 from training.schedules import ramp
+from training.system import System, Updater
+from training.updaters.lapgan import check_levels, level_updaters
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,20 @@ class LAPGANRecipe(DescentRecipe, JudgedRecipe):
             raise ValueError(f"batch must be even, half reals and half fakes, not {self.batch}")
         self.check_not_negative("margin")
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game: all networks, and the players of the levels to train."""
         if self.conditional and not data.class_names:
             raise ValueError("conditional needs data with labels; train without --conditional")
         names = data.class_names if self.conditional else ()
         levels = (self.resolution, self.base, self.widths or None, self.style, self.coarsest_noise)
-        generator = LAPGANGenerator(*levels, data.channels, names, self.pyramid, data.frame)
-        players: list[Player] = []
+        generator = LAPGANGenerator(*levels, data.channels, names, self.pyramid, data.aspect)
+        updaters: list[Updater] = []
         for level, discriminator in zip(generator.cascade(), discriminators(generator), strict=True):
             if not self.levels or level.side in self.levels:
                 steps = self.moved(discriminator, level, self.steps, self.steps)
                 tricks = self.margin, ramp(self.noise), self.real_target
-                players += level_players(level, discriminator, steps, PYRAMIDS[self.pyramid], *tricks)
-        return Game(tuple(players), generator)
+                updaters += level_updaters(level, discriminator, steps, PYRAMIDS[self.pyramid], *tricks)
+        return System(tuple(updaters), generator)
 
 
 def lapgan() -> LAPGANRecipe:

@@ -1,5 +1,5 @@
-"""MINE as a GAN's regulariser (Belghazi et al. 2018, arXiv 1801.04062, section 5.1); networks in `models/dcgan.py` and
-`models/mine.py`, players in `training/mine.py`.
+"""MINE as a GAN's regulariser (Belghazi et al. 2018, arXiv 1801.04062, section 5.1); networks in `models/architectures/dcgan.py` and
+`models/architectures/mine.py`, players in `training/updaters/mine.py`.
 
 The generator raises the information between its pictures and a part of its latent vector, so it cannot paint the same
 for all of them. The gradient of that is clipped to the length of the adversarial one.
@@ -10,15 +10,15 @@ shipped is a moving average of the weights.
 
 from dataclasses import dataclass, replace
 
-from models.dcgan import DCGANDiscriminator, DCGANGenerator, paper_widths
-from models.mine import Statistics
-from training.adversarial import Generate
-from training.game import Game
-from training.mine import CodeBound, Measure, MoreInformation
-from training.recipes.duel import DuelRecipe
+from models.architectures.dcgan import DCGANDiscriminator, DCGANGenerator, paper_widths
+from models.architectures.mine import Statistics
+from training.objectives.mutual_information import UnbiasedBound, adaptively_clipped
+from training.optim.spec import adam
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
-from training.steps import adam
-from training.terms.mine import UnbiasedBound, adaptively_clipped
+from training.system import System
+from training.updaters.adversarial import Generate
+from training.updaters.mine import CodeBound, Measure, MoreInformation
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class MINERecipe(DuelRecipe):
                 f"code_size must be from 1 to latent_size, {self.latent_size}, not {self.code_size}"
             )
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         size = (self.resolution, self.widths or paper_widths(self.resolution))
-        g = DCGANGenerator(*size, self.latent_size, data.channels, "batch", data.frame)
-        d = DCGANDiscriminator(*size, data.channels, "batch", data.frame)
-        t = Statistics(*size, self.code_size, data.channels, data.frame)
+        g = DCGANGenerator(*size, self.latent_size, data.channels, "batch", data.aspect)
+        d = DCGANDiscriminator(*size, data.channels, "batch", data.aspect)
+        t = Statistics(*size, self.code_size, data.channels, data.aspect)
         information = CodeBound(g, t, self.code_size, UnbiasedBound())
         move = adam(self.lr)
-        judging, painting = self.duel(d, g, move, move, "non-saturating").players
+        judging, painting = self.adversarial_pair(d, g, move, move, "non-saturating").updaters
         measuring = Measure("t", t, *move(t)[:2], information)
         assert isinstance(painting, Generate)
-        aims = MoreInformation(information, self.weight)
-        painting = replace(painting, aims=aims, combine=adaptively_clipped)
-        return Game((judging, measuring, painting), g)
+        auxiliary_losses = MoreInformation(information, self.weight)
+        painting = replace(painting, auxiliary_losses=auxiliary_losses, combine=adaptively_clipped)
+        return System((judging, measuring, painting), g)
 
 
 def mine() -> MINERecipe:

@@ -1,19 +1,19 @@
-"""A modern baseline, after R3GAN (Huang et al. 2024, arXiv 2501.05441); networks in `models/modern.py`.
+"""A modern baseline, after R3GAN (Huang et al. 2024, arXiv 2501.05441); networks in `models/architectures/modern.py`.
 
 Relativistic pairing with R1 and R2 on every batch; step size and gamma fall along a cosine. `modern` has the paper's
 settings for FFHQ-256.
 
 Deviations: those of the networks; Adam's second beta is 0.99 from the beginning, not 0.9 at first; augmentation is
-DiffAugment's (see `training/augment.py`), not ADA's. Where the pictures grow, gamma follows the cube of their side, as
+DiffAugment's (see `training/data/augment.py`), not ADA's. Where the pictures grow, gamma follows the cube of their side, as
 the paper's does from one data set to another (2 at 64, 150 at 256).
 """
 
 from dataclasses import dataclass
 
-from models.modern import ModernDiscriminator, ModernGenerator, default_widths
-from training.game import Game
+from models.architectures.modern import ModernDiscriminator, ModernGenerator, default_widths
 from training.recipes.growing import GrowingRecipe
 from training.recipes.recipe import CPU, FAST, DataFormat
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class ModernRecipe(GrowingRecipe):
     conditional: bool = True  # learn the labels of data that have them
     r1_power: float = 3.0  # of the current side's share of the full one, by which gamma is multiplied
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         names = data.class_names if self.conditional else ()
         widths = self.widths or default_widths(self.resolution)
-        size, where = (self.resolution, widths, self.blocks), (self.growth().at(0).resolution, data.frame)
+        size, where = (self.resolution, widths, self.blocks), (self.growth().at(0).resolution, data.aspect)
         latent_size = self.latent_size + len(names)
         generator = ModernGenerator(*size, latent_size, data.channels, self.attention, names, *where)
         discriminator = ModernDiscriminator(*size, data.channels, self.attention, len(names), *where)

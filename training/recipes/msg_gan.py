@@ -1,4 +1,4 @@
-"""MSG-GAN (Karnewar & Wang 2020, arXiv 1903.06048); networks in `models/msg_gan.py`.
+"""MSG-GAN (Karnewar & Wang 2020, arXiv 1903.06048); networks in `models/architectures/msg_gan.py`.
 
 `msg_gan` is the first version (BMSG-GAN) at the size of its authors' code: relativistic average hinge, no penalty,
 Adam 0.003 with betas (0, 0.99), batch 20, moving average 0.999 per step. Every other field may be set: `--objective
@@ -7,11 +7,11 @@ wgan --gradient-penalty 10 --combine cat_lin` is the paper's MSG-ProGAN form.
 
 from dataclasses import dataclass
 
-from models.msg_gan import Combination, MSGDiscriminator, MSGGenerator
-from models.progan import paper_widths
-from training.game import Game
+from models.architectures.msg_gan import Combination, MSGDiscriminator, MSGGenerator
+from models.architectures.progan import paper_widths
 from training.recipes.multiscale import NARROW, MultiscaleRecipe
 from training.recipes.recipe import DataFormat
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class MSGRecipe(MultiscaleRecipe):
 
     combine: Combination = "lin_cat"  # how an image joins the discriminator's features
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         size = (self.resolution, self.widths or paper_widths(self.resolution))
-        shape = (self.attention, data.frame)
+        shape = (self.attention, data.aspect)
         generator = MSGGenerator(*size, self.latent_size, data.channels, *shape)
         return self.compose(MSGDiscriminator(*size, data.channels, self.combine, *shape), generator)
 

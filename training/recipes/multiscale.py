@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from models.discriminator import Discriminator
 from models.generator import Generator
-from training.adversarial import Penalties
-from training.game import Clock, Game
-from training.recipes.duel import DuelRecipe
+from training.optim.spec import adam
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import CPU
 from training.schedules import Ramp, ramp
-from training.steps import adam
+from training.system import TrainState, System
+from training.updaters.adversarial import Penalties
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,25 @@ class MultiscaleRecipe(DuelRecipe):
         self.check_not_negative("gradient_penalty", "drift", "r1")
         self.check_positive("penalty_every", "penalty_stride")
 
-    def gamma(self, clock: Clock) -> float:
+    def gamma(self, train_state: TrainState) -> float:
         """Weight of R1 + R2."""
-        return ramp(self.r1)(clock)
+        return ramp(self.r1)(train_state)
 
     def compose(
         self,
         discriminator: Discriminator,
         generator: Generator,
         classify: float = 0.0,  # weight of the class losses (AC-GAN)
-    ) -> Game:
+    ) -> System:
         """The two against one another."""
         penalties = Penalties(
             *(self.gamma, self.gamma, self.penalty_every),
             *(self.gradient_penalty, self.drift, self.penalty_stride),
         )
         move = adam(ramp(self.lr), betas=(0.0, 0.99))
-        return self.duel(discriminator, generator, move, move, self.objective, penalties, classify)
+        return self.adversarial_pair(
+            discriminator, generator, move, move, self.objective, penalties, classify
+        )
 
 
 # Of a recipe for two CPU cores.

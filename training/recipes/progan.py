@@ -1,4 +1,4 @@
-"""ProGAN (Karras et al. 2018, arXiv 1710.10196); networks in `models/progan.py`.
+"""ProGAN (Karras et al. 2018, arXiv 1710.10196); networks in `models/architectures/progan.py`.
 
 `progan` is the paper's CelebA-HQ run (appendix A): 800 thousand images for each fade and each hold, WGAN-GP with drift,
 Adam 0.001 with betas (0, 0.99), batch 16, then 14, 6 and 3 from 256x256 on, the minibatch standard deviation over the
@@ -14,11 +14,11 @@ Deviations:
 
 from dataclasses import dataclass
 
-from models.progan import ProGANDiscriminator, ProGANGenerator, paper_widths
-from training.game import Game
+from models.architectures.progan import ProGANDiscriminator, ProGANGenerator, paper_widths
 from training.recipes.growing import GrowingRecipe
 from training.recipes.multiscale import NARROW
 from training.recipes.recipe import DataFormat
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class ProGANRecipe(GrowingRecipe):
         self.check_positive("group")
         self.check_not_negative("classify")
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         names = data.class_names if self.classify > 0 else ()
         size = (self.resolution, self.widths or paper_widths(self.resolution))
-        shape = (self.attention, data.frame)
+        shape = (self.attention, data.aspect)
         generator = ProGANGenerator(*size, self.latent_size + len(names), data.channels, names, *shape)
         discriminator = ProGANDiscriminator(*size, data.channels, len(names), self.group, *shape)
         return self.compose(discriminator, generator, self.classify if names else 0.0)

@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from models.frame import SQUARE, Frame
-from training.game import Game
+from common.aspect import SQUARE, Aspect
 from training.growth import Growth, steady
-from training.guard import GuardSettings
+from training.monitoring.guard import GuardSettings
+from training.system import System
 
 FAST: dict[str, Any] = {"precision": "bf16", "channels_last": True}
 CPU: dict[str, Any] = {**FAST, "resolution": 64}  # for two CPU cores
@@ -19,7 +19,7 @@ class DataFormat:
 
     channels: int  # 1 grey, 3 RGB, 4 RGBA
     class_names: tuple[str, ...] = ()  # name of each label; empty for data without labels
-    frame: Frame = SQUARE  # height and width of the picture at resolution 4
+    aspect: Aspect = SQUARE  # height and width of the picture at resolution 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Recipe(ABC):
         return value if isinstance(value, tuple) else (value,)
 
     @abstractmethod
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game's networks and optimisers for such data, weights from torch's RNG."""
 
     def growth(self) -> Growth:

@@ -1,4 +1,4 @@
-"""SAGAN (Zhang et al. 2019, arXiv 1805.08318); networks in `models/sagan.py`.
+"""SAGAN (Zhang et al. 2019, arXiv 1805.08318); networks in `models/architectures/sagan.py`.
 
 `sagan` has the settings of the paper at 128x128: hinge losses, step sizes 0.0001 and 0.0004 (TTUR), Adam's betas 0 and
 0.9, batch 256, a million steps. With data that have labels both networks are conditional.
@@ -8,12 +8,12 @@ Deviations: pictures are of a moving average of the weights, of half-life as at 
 
 from dataclasses import dataclass
 
-from models.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
-from training.game import Game
-from training.recipes.duel import DuelRecipe
+from models.architectures.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
+from training.optim.spec import adam
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.multiscale import NARROW
 from training.recipes.recipe import DataFormat
-from training.steps import adam
+from training.system import System
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class SAGANRecipe(DuelRecipe):
     lr_g: float = 0.0001  # Adam's step size, generator
     lr_d: float = 0.0004  # Adam's step size, discriminator
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
         size = (self.resolution, self.widths or paper_widths(self.resolution))
         generator = SAGANGenerator(
-            *size, self.noise_size, data.class_names, self.attention, data.channels, data.frame
+            *size, self.noise_size, data.class_names, self.attention, data.channels, data.aspect
         )
         discriminator = SAGANDiscriminator(*size, len(data.class_names), self.attention, data.channels)
         move_d, move_g = (adam(lr, betas=(0.0, 0.9)) for lr in (self.lr_d, self.lr_g))
-        return self.duel(discriminator, generator, move_d, move_g, "hinge")
+        return self.adversarial_pair(discriminator, generator, move_d, move_g, "hinge")
 
 
 def sagan() -> SAGANRecipe:

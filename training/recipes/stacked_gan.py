@@ -1,5 +1,5 @@
-"""Stacked GAN (Huang et al. 2017, arXiv 1612.04357); networks in `models/stacked_gan.py`, players in
-`training/stacked_gan.py`. For data with labels.
+"""Stacked GAN (Huang et al. 2017, arXiv 1612.04357); networks in `models/architectures/stacked_gan.py`, players in
+`training/updaters/stacked_gan.py`. For data with labels.
 
 `stacked-gan` has the settings of the authors' code for MNIST, at 32x32: Adam 0.0001 with beta1 0.5, batch 100, 200
 epochs of 60,000 images, weights 1, 1 and 10. The encoder takes the first five epochs; half of the run is joint.
@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
-from models.stacked_gan import Encoder, StackedGenerator, bottom_discriminator, top_discriminator
-from training.game import Game
+from models.architectures.stacked_gan import (
+    Encoder,
+    StackedGenerator,
+    bottom_discriminator,
+    top_discriminator,
+)
+from training.optim.spec import adam
 from training.recipes.judged import JudgedRecipe
 from training.recipes.recipe import DataFormat
 from training.schedules import beginning, ramp
-from training.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
-from training.steps import adam
+from training.system import System
+from training.updaters.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,9 @@ class StackedGANRecipe(JudgedRecipe):
         if not 0 < own <= most:
             raise ValueError(f"encoder_kimg must be positive and at most joint_kimg, {most}, not {own}")
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
-        side, size, shape = self.resolution, self.feature_size, (data.channels, data.frame)
+        side, size, shape = self.resolution, self.feature_size, (data.channels, data.aspect)
         g = StackedGenerator(data.class_names, side, self.widths_g, size, self.noise_sizes, *shape)
         e = Encoder(len(data.class_names), side, self.widths_e, size, *shape)
         d1 = top_discriminator(size, self.noise_sizes[0])
@@ -57,14 +62,14 @@ class StackedGANRecipe(JudgedRecipe):
         blur, target = ramp(self.noise), self.real_target
         top = Top("1", e, g.top, d1, self.entropy, blur=blur, target=target)
         bottom = Bottom("0", e, g.bottom, d0, self.entropy, top, joint, blur=blur, target=target)
-        players = (
+        updaters = (
             Encode("e", e, *move(e)[:2], 0, start),
             DiscriminateLevel("d1", d1, *upper[0][:2], *when, top),
             GenerateLevel("g1", g.top, *upper[1][:2], *when, top, bottom, share),
             DiscriminateLevel("d0", d0, *lower[0][:2], *when, bottom),
             GenerateLevel("g0", g.bottom, *lower[1][:2], *when, bottom, None, share),
         )
-        return Game(players, g)
+        return System(updaters, g)
 
 
 def stacked_gan() -> StackedGANRecipe:

@@ -1,15 +1,15 @@
-"""VAE (Kingma and Welling 2014, arXiv 1312.6114); networks in `models/vae.py`.
+"""VAE (Kingma and Welling 2014, arXiv 1312.6114); networks in `models/architectures/vae.py`.
 
 Deviations: Adam, not Adagrad; pictures are of a moving average of the decoder's weights.
 """
 
 from dataclasses import dataclass
 
-from models.vae import VAE
-from training.game import Game
+from models.architectures.vae import VAE
+from training.optim.spec import adam
 from training.recipes.recipe import CPU, DataFormat, Recipe
-from training.steps import adam
-from training.vae import Reconstruct
+from training.system import System
+from training.updaters.autoencoder import Reconstruct
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class VAERecipe(Recipe):
     latent_size: int = 128  # length of the latent vector
     lr: float = 0.0005  # Adam's step size
 
-    def build(self, data: DataFormat) -> Game:
+    def build(self, data: DataFormat) -> System:
         """Build the game."""
-        vae = VAE(self.resolution, self.widths or None, self.latent_size, data.channels, data.frame)
+        vae = VAE(self.resolution, self.widths or None, self.latent_size, data.channels, data.aspect)
         steps = adam(self.lr, betas=(0.9, 0.999))(vae)
-        return Game((Reconstruct("vae", vae, *steps[:2]),), vae.decoder)
+        return System((Reconstruct("vae", vae, *steps[:2]),), vae.decoder)
 
 
 def vae() -> VAERecipe:

@@ -1,0 +1,1 @@
+"""What every package uses: whole files, image files, aspect ratios, how a command ends."""

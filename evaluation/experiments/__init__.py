@@ -1,1 +1,0 @@
-"""Small experiments on what papers claim, each of minutes on one CPU core: python -m evaluation.experiments --help."""

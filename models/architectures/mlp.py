@@ -1,0 +1,116 @@
+"""Generative Adversarial Nets (Goodfellow et al. 2014, arXiv 1406.2661): the dense networks of its digits.
+
+Sizes and first weights are those of the authors' code for MNIST.
+
+Deviations: noise is N(0, I) and pictures end in tanh, the sigmoid of pictures in [-1, 1]; the output's bias begins at
+0, not at the data's mean; sizes are powers of two.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from common.aspect import SQUARE, checked, size_at
+from models.discriminator import Discriminator, DiscriminatorOutput
+from models.generator import Generator, check_resolution
+from models.layers.equalized import Dropout
+
+
+def _dense(n_in: int, n_out: int, limit: float) -> nn.Linear:
+    """A dense layer, its weights from U(-limit, limit), its bias 0."""
+    layer = nn.Linear(n_in, n_out)
+    nn.init.uniform_(layer.weight, -limit, limit)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class MLPGenerator(Generator):
+    """z ~ N(0, I) -> two layers of ReLU -> the image, in [-1, 1] by tanh."""
+
+    def __init__(
+        self,
+        resolution: int = 32,  # shorter side of the image, pixels
+        hidden: int = 1200,  # units of each hidden layer
+        latent_size: int = 100,  # length of z
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        check_resolution(resolution)
+        self.resolutions, self.aspect = (resolution,), checked(aspect)
+        self.hidden, self.latent_size, self.image_channels = hidden, latent_size, image_channels
+        self.shape = (image_channels, *size_at(resolution, self.aspect))
+        self.layers = nn.Sequential(
+            *(_dense(latent_size, hidden, 0.05), nn.ReLU()),
+            *(_dense(hidden, hidden, 0.05), nn.ReLU()),
+            *(_dense(hidden, math.prod(self.shape), 0.05), nn.Tanh()),
+        )
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """N(0, I): (count, latent_size)."""
+        return torch.randn(count, self.latent_size, generator=rng)
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield the image (N, image_channels, H, W). Truncation makes the noise smaller."""
+        yield self.layers(z * truncation).view(z.shape[0], *self.shape)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "resolution": self.resolutions[-1],
+            "hidden": self.hidden,
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+            "aspect": list(self.aspect),
+        }
+
+
+class Maxout(nn.Module):
+    """The largest of several dense layers, unit by unit (Goodfellow et al. 2013, arXiv 1302.4389).
+
+    (N, n_in) -> (N, units).
+    """
+
+    def __init__(
+        self,
+        n_in: int,  # input features
+        units: int,  # output features
+        pieces: int,  # dense layers
+    ) -> None:
+        super().__init__()
+        self.dense = _dense(n_in, units * pieces, 0.005)
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take the maximum over the pieces."""
+        return cast(Tensor, self.dense(x).view(len(x), -1, self.pieces).amax(2))
+
+
+class MaxoutDiscriminator(Discriminator):
+    """The image -> two maxout layers -> logits, with dropout of 0.2 before the first and of 0.5 before the others."""
+
+    def __init__(
+        self,
+        resolution: int = 32,  # shorter side of the image, pixels
+        units: int = 240,  # of each hidden layer
+        pieces: int = 5,  # that maxout takes the largest of
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        check_resolution(resolution)
+        self.resolutions, self.feature_size = (resolution,), units
+        inputs = image_channels * math.prod(size_at(resolution, checked(aspect)))
+        self.layers = nn.Sequential(
+            *(Dropout(0.2), Maxout(inputs, units, pieces)),
+            *(Dropout(0.5), Maxout(units, units, pieces)),
+            *(Dropout(0.5), _dense(units, 1, 0.005)),
+        )
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:  # noqa: ARG002
+        """Judge the images [(N, C, H, W)]: logits (N,)."""
+        features = self.layers[:-2](images[-1].flatten(1))
+        return DiscriminatorOutput(self.layers[-2:](features).flatten(), features=features)

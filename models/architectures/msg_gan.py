@@ -1,0 +1,196 @@
+"""MSG-GAN: Multi-Scale Gradients for Generative Adversarial Networks (Karnewar & Wang 2020, arXiv 1903.06048).
+
+This is the first version (BMSG-GAN, 2019) by its authors' code: the generator emits an image at every resolution in
+one pass, the discriminator receives all of them. Both may have self-attention (see `attention.py`), which the paper
+has not.
+
+Deviations: the 4x4 transposed convolution on the latent is written as a dense layer (the same function).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from common.aspect import SQUARE, checked
+from models.architectures.progan import GeneratorBlock, paper_widths
+from models.discriminator import Discriminator, DiscriminatorOutput
+from models.generator import Generator, check_resolution
+from models.layers.attention import Equalized, attentions
+from models.layers.equalized import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    MinibatchStdDev,
+    PixelNorm,
+    leaky,
+)
+
+Combination = Literal["simple", "lin_cat", "cat_lin"]
+
+
+def _check_widths(resolution: int, widths: Sequence[int]) -> None:
+    check_resolution(resolution)
+    levels = resolution.bit_length() - 2
+    if len(widths) != levels or not all(2 <= width <= 4096 and width % 2 == 0 for width in widths):
+        raise ValueError(
+            f"widths must be {levels} even numbers from 2 to 4096, one per resolution from 4 to {resolution}; "
+            f"got {list(widths)}"
+        )
+
+
+class MSGGenerator(Generator):
+    """Generator of MSG-GAN: z on the sphere of radius sqrt(latent_size) -> images 4x4 ... resolution, linear toRGB."""
+
+    def __init__(
+        self,
+        resolution: int = 1024,  # shorter side of the largest image, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
+        latent_size: int = 512,  # length of z
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        attention: Sequence[int] = (),  # resolutions of the features that have it
+        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check_widths(resolution, self.widths)
+        self.latent_size, self.image_channels, self.aspect = latent_size, image_channels, checked(aspect)
+        self.resolutions = tuple(4 << level for level in range(len(self.widths)))
+        first = self.widths[0]
+        self.dense = EqualizedLinear(latent_size, first * math.prod(self.aspect))
+        self.conv = EqualizedConv2d(first, first, 3)
+        self.norm = PixelNorm()
+        self.blocks = nn.ModuleList(
+            GeneratorBlock(a, b) for a, b in zip(self.widths, self.widths[1:], strict=False)
+        )
+        self.attention = tuple(attention)
+        self.attentions = attentions(self.resolutions, self.widths, attention, Equalized)
+        self.to_rgb = nn.ModuleList(EqualizedConv2d(width, image_channels, 1) for width in self.widths)
+        self.center: Tensor  # mean of the coarsest features over the prior
+        self.register_buffer("center", torch.zeros(first, *self.aspect))
+
+    def prior(self, count: int, rng: torch.Generator) -> Tensor:
+        """Uniform on the sphere of radius sqrt(latent_size): (count, latent_size)."""
+        z = torch.randn(count, self.latent_size, generator=rng)
+        return F.normalize(z) * math.sqrt(self.latent_size)
+
+    def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
+        """Yield images (N, image_channels, H, W) at 4, 8, ..., resolution.
+
+        Pixel norm takes the length of z away, so truncation moves the coarsest features towards their mean instead, as
+        StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix B).
+        """
+        x = self._root(z)
+        if truncation != 1:
+            x = self.center + (x - self.center) * truncation
+        for grow, attention, to_rgb in zip(
+            [nn.Identity(), *self.blocks], self.attentions, self.to_rgb, strict=True
+        ):
+            x = attention(grow(x))
+            yield to_rgb(x)
+
+    @torch.no_grad()
+    def refresh_statistics(self) -> None:
+        """Set `center` to the mean of the coarsest features over 4096 fixed draws of the prior."""
+        z = self.prior(4096, torch.Generator().manual_seed(0)).to(self.center.device)
+        self.center.copy_(self._root(z).mean(0))
+
+    def _root(self, z: Tensor) -> Tensor:
+        """The coarsest features: (N, latent_size) -> (N, C, *frame)."""
+        x = leaky(self.dense(z)).view(z.shape[0], -1, *self.aspect)
+        return cast(Tensor, self.norm(leaky(self.conv(x))))
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "resolution": self.resolutions[-1],
+            "widths": list(self.widths),
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+            "attention": list(self.attention),
+            "aspect": list(self.aspect),
+        }
+
+
+class _Combine(nn.Module):
+    """phi, which joins the image of a scale to the features from the scale above (paper section 2.1).
+
+    `simple` = cat(x, a); `lin_cat` = cat(conv1x1(x), a); `cat_lin` = conv1x1(cat(x, a)).
+    """
+
+    def __init__(
+        self,
+        how: Combination,  # which phi
+        image_channels: int,  # channels of x
+        width: int,  # nominal channels at this resolution
+    ) -> None:
+        super().__init__()
+        before: dict[Combination, nn.Module] = {
+            "simple": nn.Identity(),
+            "lin_cat": EqualizedConv2d(image_channels, width // 2, 1),
+            "cat_lin": nn.Identity(),
+        }
+        features = width // 2 if how == "lin_cat" else width
+        self.before = before[how]
+        self.after = EqualizedConv2d(image_channels + width, width, 1) if how == "cat_lin" else nn.Identity()
+        self.features = features  # channels of a
+        self.channels = image_channels + width if how == "simple" else width  # channels of the result
+
+    def forward(self, x: Tensor, a: Tensor) -> Tensor:
+        return cast(Tensor, self.after(torch.cat([self.before(x).to(a.dtype), a], dim=1)))
+
+
+class _DiscriminatorBlock(nn.Module):
+    """(conv3x3, leaky ReLU) twice, average pool 2. (N, c_in, r, r) -> (N, c_out, r/2, r/2)."""
+
+    def __init__(self, c_in: int, c_mid: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = EqualizedConv2d(c_in, c_mid, 3)
+        self.conv2 = EqualizedConv2d(c_mid, c_out, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(leaky(self.conv2(leaky(self.conv1(x)))), 2)
+
+
+class MSGDiscriminator(Discriminator):
+    """Discriminator of MSG-GAN: images at 4x4 ... resolution, coarse to fine -> logits."""
+
+    def __init__(
+        self,
+        resolution: int = 1024,  # shorter side of the largest image, pixels
+        widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
+        image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
+        combine: Combination = "lin_cat",  # how an image joins the features
+        attention: Sequence[int] = (),  # resolutions of the features that have it, once the image has joined
+        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+    ) -> None:
+        super().__init__()
+        widths = tuple(widths) if widths is not None else paper_widths(resolution)
+        _check_widths(resolution, widths)
+        self.resolutions = tuple(4 << level for level in range(len(widths)))
+        combines = [_Combine(combine, image_channels, width) for width in widths[:-1]]
+        self.combines = nn.ModuleList(combines)
+        self.from_rgb = EqualizedConv2d(image_channels, widths[-1], 1)
+        inputs = [phi.channels for phi in combines] + [widths[-1]]
+        self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
+            _DiscriminatorBlock(inputs[i + 1], widths[i + 1], phi.features) for i, phi in enumerate(combines)
+        )
+        self.attentions = attentions(self.resolutions, inputs, attention, Equalized)
+        self.feature_size = first = widths[0]
+        self.stddev = MinibatchStdDev()
+        self.conv = EqualizedConv2d(inputs[0] + 1, first, 3)
+        self.conv_last = EqualizedConv2d(first, first, checked(aspect), padding=0)
+        self.logits = EqualizedConv2d(first, 1, 1)
+
+    def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:  # noqa: ARG002
+        """Judge one picture per sample, given at every resolution: [(N, C, H, W), ...] -> logits (N,)."""
+        *coarse, finest = self.attentions
+        a = finest(self.from_rgb(images[-1]))
+        scales = zip(images[:-1], self.blocks, self.combines, coarse, strict=True)
+        for x, block, phi, attention in reversed(list(scales)):
+            a = attention(phi(x, block(a)))
+        a = leaky(self.conv(self.stddev(a)))
+        a = leaky(self.conv_last(a))  # (N, C, 1, 1)
+        return DiscriminatorOutput(self.logits(a).flatten(), features=a.flatten(1))

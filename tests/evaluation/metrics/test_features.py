@@ -1,0 +1,67 @@
+"""Feature networks: what is taken, what comes out, what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from painted import pictures
+from tiny_onnx import FILTERS, onnx_network
+from torch.nn import functional as F
+
+from evaluation.metrics.features import FeatureNetwork, to_rgb
+
+NetworkFile = Callable[..., Path]
+
+
+def test_features_are_the_networks(network_file: NetworkFile) -> None:
+    """The tiny network, computed by torch."""
+    images = pictures(20, 0)
+    expected = F.conv2d(images.float(), torch.from_numpy(FILTERS)).relu().mean((2, 3))
+    found = FeatureNetwork(network_file())(images)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4)
+
+
+def test_identity_names_the_bytes(network_file: NetworkFile) -> None:
+    a = FeatureNetwork(network_file()).identity()
+    b = FeatureNetwork(network_file(gain=2.0)).identity()
+    assert a["file"] == b["file"] == "tiny.onnx"
+    assert a["sha256"] != b["sha256"]
+
+
+def test_grey_is_repeated_and_alpha_laid_over_white() -> None:
+    grey = torch.tensor([7], dtype=torch.uint8).view(1, 1, 1, 1)
+    assert to_rgb(grey).flatten().tolist() == [7, 7, 7]
+    rgba = torch.tensor([[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 255, 51]], dtype=torch.uint8)
+    assert to_rgb(rgba.view(3, 4, 1, 1)).view(3, 3).tolist() == [
+        [10, 20, 30],
+        [255, 255, 255],
+        [204, 224, 255],
+    ]
+
+
+def test_refused_files(tmp_path: Path, network_file: NetworkFile) -> None:
+    with pytest.raises(ValueError, match="there is no feature network"):
+        FeatureNetwork(tmp_path / "missing.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(ValueError, match=r"text.onnx is not a network in ONNX format"):
+        FeatureNetwork(tmp_path / "text.onnx")
+    (tmp_path / "cut.onnx").write_bytes(onnx_network()[:-200])
+    with pytest.raises(ValueError, match="is not a network in ONNX format"):
+        FeatureNetwork(tmp_path / "cut.onnx")
+    with pytest.raises(ValueError, match=r"it takes `x` and gives `features`"):
+        FeatureNetwork(network_file(source="x"))
+    with pytest.raises(ValueError, match=r"it takes `images` and gives `logits`"):
+        FeatureNetwork(network_file(result="logits"))
+
+
+def test_pictures_that_the_network_cannot_take(network_file: NetworkFile) -> None:
+    with pytest.raises(ValueError, match=r"tiny.onnx fails on pictures of 32x32"):
+        FeatureNetwork(network_file(side=64))(pictures(2, 0))
+
+
+def test_features_that_are_not_finite(network_file: NetworkFile) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        FeatureNetwork(network_file(gain=float("inf")))(pictures(2, 0))

@@ -1,0 +1,174 @@
+"""Everything that changes while training, on disk: written whole or not at all, read back bit for bit.
+
+A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimisers), `state.json`
+(the clock, what batches are computed in, how good the generator was found to be) and `model/` (the moving average, in
+the format that sampling, evaluation and serving read); of some systems also `discriminator.json` (`models/discriminator_checkpoint.py`).
+Random numbers, the order of the data and all schedules are functions of the clock, so nothing else needs saving.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from common.atomic import new_folder, write_text
+from models.checkpoint import load_generator, save_generator
+from models.discriminator_checkpoint import describe_discriminator
+from training.monitoring.evaluation_result import EvaluationResult
+from training.optim.ema import MovingAverage
+from training.system import TrainState, System
+
+
+def save(
+    run: Path,
+    system: System,
+    average: MovingAverage,
+    train_state: TrainState,
+    about: dict[str, Any],  # what the model says of itself
+    keep: int,  # newest checkpoints to keep
+    keep_best: int = 0,  # best checkpoints to keep beside them
+    more: Mapping[str, Any] = MappingProxyType({}),  # what else state.json holds
+) -> Path:
+    """Write a checkpoint and remove all but the newest `keep` and the best. Returns its folder.
+
+    One that is there already stays: it holds the same, and to replace it would risk it.
+    """
+    folder = run / "checkpoints" / f"{train_state.images:010d}"
+    if folder.exists():
+        return folder
+    with new_folder(folder) as aside:
+        save_file(_tensors(system), aside / "state.safetensors")
+        for updater in system.updaters:
+            describe_discriminator(updater.network, f"{updater.name}.network.", aside)
+        (aside / "model").mkdir()
+        save_generator(average.refreshed(), aside / "model", about)
+        write_text(
+            aside / "state.json",
+            json.dumps(
+                {"images": train_state.images, "round": train_state.round, "phase": train_state.phase, **more}
+            ),
+        )
+    kept = {*checkpoints(run)[-keep:], *(good for good, _ in best(run)[:keep_best])}
+    remove(run, [checkpoint for checkpoint in checkpoints(run) if checkpoint not in kept])
+    return folder
+
+
+def remove(run: Path, folders: Sequence[Path]) -> None:
+    """Remove checkpoints, in this order, and what a kill has left of earlier ones: each is whole or gone."""
+    for leftover in run.glob("checkpoints/.*.removed"):
+        shutil.rmtree(leftover)
+    for folder in folders:
+        shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.removed")))
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The run's checkpoints, oldest first."""
+    return sorted(path for path in run.glob("checkpoints/*") if path.name.isdigit())
+
+
+def best(run: Path) -> list[tuple[Path, EvaluationResult]]:
+    """The checkpoints that were measured as the newest of these was, and what was found; the best first.
+
+    It is read from what the checkpoints record, so it is right whenever any of them are removed.
+
+    Raises:
+        ValueError: a checkpoint is damaged.
+    """
+    found: list[tuple[Path, EvaluationResult]] = []
+    for folder in checkpoints(run):
+        with _named(folder):
+            measured = _read(folder).get("measured")
+            found += [(folder, EvaluationResult(**measured))] if measured else []
+    alike = [(folder, its) for folder, its in found if its.comparable(found[-1][1])]
+    return sorted(alike, key=lambda pair: pair[1].value)
+
+
+def load(folder: Path, system: System, average: MovingAverage, total: int) -> TrainState:
+    """Put a checkpoint's state into the game and the average. Returns the clock to go on with.
+
+    Raises:
+        ValueError: the checkpoint is damaged or of another game.
+    """
+    with _named(folder):
+        return _load(folder, system, average, total)
+
+
+def micro_batches(folder: Path, processes: int) -> dict[int, int]:
+    """The pieces that batches were computed in, by phase, if by as many processes; else none.
+
+    Raises:
+        ValueError: the checkpoint is damaged.
+    """
+    with _named(folder):
+        saved = _read(folder)
+        same = saved.get("processes") == processes
+        return (
+            {int(phase): int(micro_batch) for phase, micro_batch in saved["pieces"].items()} if same else {}
+        )
+
+
+def size(system: System, average: MovingAverage) -> int:
+    """Bytes of a checkpoint's tensors."""
+    tensors = [*_tensors(system).values(), *average.generator.state_dict().values()]
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Name the checkpoint in what goes wrong with it."""
+    try:
+        yield
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{folder} cannot be gone on from ({error}); remove it to go on from the one before"
+        ) from None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    return cast(dict[str, Any], json.loads((folder / "state.json").read_text()))
+
+
+def _load(folder: Path, system: System, average: MovingAverage, total: int) -> TrainState:
+    tensors = load_file(folder / "state.safetensors")
+    for updater in system.updaters:
+        own = _under(tensors, f"{updater.name}.network.")
+        updater.network.load_state_dict(own)
+        updater.state.load_state_dict(_under(tensors, f"{updater.name}.state."))
+        slots: dict[int, dict[str, Tensor]] = {}
+        parameters = [p for group in updater.optimizer.param_groups for p in group["params"]]
+        for key, value in _under(tensors, f"{updater.name}.optimizer.").items():
+            index, slot = key.split(".")
+            like = parameters[int(index)]
+            # Fused optimisers walk memory, so a moment must lie there as its parameter does (channels last or not).
+            moved = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            slots.setdefault(int(index), {})[slot] = moved
+        groups = updater.optimizer.state_dict()["param_groups"]
+        updater.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    average.load(load_generator(folder / "model"))
+    saved = _read(folder)
+    return TrainState(saved["images"], total, saved["round"], saved["phase"])
+
+
+def _tensors(system: System) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for updater in system.updaters:
+        for key, value in updater.network.state_dict().items():
+            tensors[f"{updater.name}.network.{key}"] = value
+        for key, value in updater.state.state_dict().items():
+            tensors[f"{updater.name}.state.{key}"] = value
+        for index, slots in updater.optimizer.state_dict()["state"].items():
+            for slot, value in slots.items():
+                tensors[f"{updater.name}.optimizer.{index}.{slot}"] = torch.as_tensor(value)
+    return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Optimizers, and what follows each of their steps."""

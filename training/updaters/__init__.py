@@ -1,0 +1,1 @@
+"""Updaters: what trains one network of a system."""
