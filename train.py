@@ -13,7 +13,7 @@ from models.generator import Generator
 from training import checkpoint, run
 from training.distributed.collective import LostRankError
 from training.distributed.launch import accelerator_for
-from training.monitoring.evaluation_result import Measure, EvaluationResult
+from training.monitoring.evaluation_result import EvaluationResult, Measure
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.trainer import TrainingError

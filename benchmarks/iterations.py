@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 from training.iteration import memory_format, set_up_system
 from training.recipes.recipe import DataFormat, Recipe
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System, Updater
+from training.system import Batch, System, TrainState, Updater
 
 RGB = DataFormat(channels=3)
 

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from data_prep import pyramid
@@ -60,7 +60,9 @@ class Manifest(BaseModel):
     channels: Literal[1, 3, 4]
     size: int = Field(ge=8, le=2**14)
     levels: tuple[int, ...]
-    aspect: tuple[int, int] = Field(pyramid.SQUARE, alias="frame")  # the name that data sets of 0.1 have
+    aspect: tuple[int, int] = Field(
+        pyramid.SQUARE, validation_alias=AliasChoices("aspect", "frame"), serialization_alias="frame"
+    )  # `frame` on disk, as in data sets of version 0.1
     pyramid: str
     label_names: tuple[str, ...]
     fingerprint: str

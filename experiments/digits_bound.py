@@ -25,7 +25,7 @@ from models.architectures.draw import DRAWGenerator
 from models.architectures.vae import VAE, Autoencoder, Reconstruction, gaussian
 from training.recipes.draw import DRAWRecipe
 from training.recipes.recipe import DataFormat
-from training.system import TrainState, System
+from training.system import System, TrainState
 from training.updaters.autoencoder import Reconstruct, distance_to_prior, surprise
 
 matplotlib.use("agg")

@@ -22,7 +22,7 @@ from training.objectives import OBJECTIVES, Objective
 from training.optim.spec import OptimizerSpec
 from training.optim.weight_clipping import clip_after_steps
 from training.schedules import cosine
-from training.system import System, Schedule
+from training.system import Schedule, System
 from training.updaters.adversarial import Penalties, adversarial_pair
 
 NON_SATURATING = OBJECTIVES["non-saturating"]

@@ -28,7 +28,7 @@ from experiments.unrolled import GenerateUnrolled
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
 from training.objectives.mutual_information import UnbiasedBound, adaptively_clipped
-from training.system import TrainState, System
+from training.system import System, TrainState
 from training.updaters.adversarial import Discriminate, Generate, Penalties
 from training.updaters.mine import CodeBound, Measure, MoreInformation
 

@@ -13,7 +13,7 @@ from training.growth import Stage
 from training.iteration import Table
 from training.optim.ema import MovingAverage
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System
+from training.system import Batch, System, TrainState
 
 Precision = Literal["fp32", "bf16"]
 Sample = Callable[[int, torch.Generator], Tensor]  # draws so many of something, by such numbers

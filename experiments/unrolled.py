@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from models.discriminator import DiscriminatorOutput
-from training.system import Batch, TrainState, LossOutput
+from training.system import Batch, LossOutput, TrainState
 from training.updaters.adversarial import Generate
 from training.updaters.images import latents, reals_for, shown
 

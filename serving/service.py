@@ -26,7 +26,7 @@ from serving.pages import pages
 from serving.schemas import GenerateRequest, GrowRequest
 
 if TYPE_CHECKING:  # torch is heavy: it comes with the service's instance, not with this module
-    from serving.engine import Job, ResolvedRequest, Picture
+    from serving.engine import Job, Picture, ResolvedRequest
 
 MAX_BATCH = 16  # pictures painted before what came later gets its turn
 TIMEOUT = 60  # seconds until a request is given up

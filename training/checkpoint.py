@@ -24,7 +24,7 @@ from models.checkpoint import load_generator, save_generator
 from models.discriminator_checkpoint import describe_discriminator
 from training.monitoring.evaluation_result import EvaluationResult
 from training.optim.ema import MovingAverage
-from training.system import TrainState, System
+from training.system import System, TrainState
 
 
 def save(

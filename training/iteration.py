@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training.distributed import collective
 from training.recipes.recipe import DataFormat, Recipe
-from training.system import Batch, TrainState, System, Updater
+from training.system import Batch, System, TrainState, Updater
 
 
 def set_up_system(recipe: Recipe, data: DataFormat, device: torch.device) -> System:

@@ -36,7 +36,7 @@ from training.monitoring.tracking import Tracker, open_trackers
 from training.optim.ema import MovingAverage
 from training.recipes import RECIPES
 from training.recipes.recipe import MAY_CHANGE, DataFormat, Recipe
-from training.system import TrainState, System
+from training.system import System, TrainState
 from training.trainer import Trainer
 
 

@@ -17,7 +17,7 @@ from training.data.loader import BatchLoader, SampleRange
 from training.distributed import collective
 from training.iteration import Table, memory_format
 from training.monitoring.diversity import relative_diversity
-from training.monitoring.evaluation_result import Measure, EvaluationResult
+from training.monitoring.evaluation_result import EvaluationResult, Measure
 from training.monitoring.guard import Finding, Guard, Rollbacks, logged
 from training.monitoring.memory import memory_of, release
 from training.monitoring.progress import TrainingProgress
@@ -28,7 +28,7 @@ from training.optim.ema import MovingAverage
 from training.recipes.recipe import Recipe
 from training.rng import KeyedRNG
 from training.signals import handled
-from training.system import Batch, TrainState, System, Updater
+from training.system import Batch, System, TrainState, Updater
 
 
 class TrainingError(RuntimeError):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from common.aspect import SQUARE, checked
-from models.discriminator import FeatureDiscriminator, DiscriminatorOutput
+from models.discriminator import DiscriminatorOutput, FeatureDiscriminator
 from models.generator import check_resolution
 from models.layers.equalized import LEAK
 from models.layers.transposed import PlainBatchNorm, down, up

@@ -34,7 +34,7 @@ from training.iteration import set_up_system
 from training.optim.ema import MovingAverage
 from training.recipes.cgan import cgan
 from training.recipes.recipe import DataFormat
-from training.system import Batch, TrainState, LossOutput
+from training.system import Batch, LossOutput, TrainState
 
 
 def _rng(seed: int = 0) -> torch.Generator:

@@ -14,7 +14,7 @@ from tests.prepared import write_dataset
 from training import checkpoint, run
 from training.optim.ema import MovingAverage
 from training.recipes.recipe import DataFormat
-from training.system import TrainState, System
+from training.system import System, TrainState
 from training.trainer import Trainer
 
 ALL_AT_ONCE = replace(

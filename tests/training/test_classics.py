@@ -24,7 +24,7 @@ from training.recipes.gan import GANRecipe, gan
 from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.wgan import wgan, wgan_cpu, wgan_gp
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System
+from training.system import Batch, System, TrainState
 from training.updaters.adversarial import Discriminate, Generate
 
 START = TrainState(0, 1000, 0)

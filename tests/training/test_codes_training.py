@@ -19,7 +19,7 @@ from training.recipes.mine import MINERecipe
 from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.stacked_gan import StackedGANRecipe
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System, Updater
+from training.system import Batch, System, TrainState, Updater
 from training.updaters.adversarial import Discriminate, Generate
 from training.updaters.mine import Measure
 from training.updaters.stacked_gan import Bottom, DiscriminateLevel, GenerateLevel, Top

@@ -33,7 +33,7 @@ from training.iteration import Table, set_up_system
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System
+from training.system import Batch, System, TrainState
 from training.updaters.lapgan import DiscriminateLevel, GenerateLevel, LevelUpdater, MarginRule, Rule
 
 RECIPE = LAPGANRecipe(resolution=32, kimg=0.064, batch=8, base=8, widths=(8, 4, 4), coarsest_noise=4)

@@ -25,7 +25,7 @@ from training.preflight import halvings, largest_that_fits
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System, LossOutput, Updater
+from training.system import Batch, LossOutput, System, TrainState, Updater
 from training.trainer import Trainer, TrainingError
 from training.updaters.adversarial import Discriminate
 

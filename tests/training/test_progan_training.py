@@ -23,7 +23,7 @@ from training.optim.ema import MovingAverage
 from training.recipes.progan import ProGANRecipe, progan, progan_cpu
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System
+from training.system import Batch, System, TrainState
 from training.updaters.adversarial import Discriminate, Generate
 from training.updaters.images import faded, latents
 

@@ -21,7 +21,7 @@ from training.recipes.gran import GRANRecipe, gran
 from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.vae import VAERecipe, vae_cpu
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System
+from training.system import Batch, System, TrainState
 from training.updaters.adversarial import Generate
 from training.updaters.autoencoder import Reconstruct, distance_to_prior, surprise
 from training.updaters.began import DiscriminateInEquilibrium, Equilibrium

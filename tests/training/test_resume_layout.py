@@ -11,7 +11,7 @@ from training.optim.ema import MovingAverage
 from training.recipes import RECIPES
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System
+from training.system import Batch, System, TrainState
 
 TINY = replace(
     RECIPES["msg-gan-cpu"](), resolution=8, widths=(8, 8), latent_size=8, batch=4, precision="fp32"

@@ -20,7 +20,7 @@ from training.growth import Stage
 from training.recipes.recipe import DataFormat
 from training.recipes.sagan import SAGANRecipe, sagan, sagan_cpu
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System, Updater
+from training.system import Batch, System, TrainState, Updater
 from training.updaters.adversarial import Discriminate, Generate
 
 RECIPE = SAGANRecipe(

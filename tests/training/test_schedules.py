@@ -6,7 +6,7 @@ import pytest
 
 from training.recipes.msg_gan import MSGRecipe
 from training.schedules import beginning, constant, cosine, decaying, halved, rising
-from training.system import TrainState, Schedule
+from training.system import Schedule, TrainState
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ from training.objectives.feature_matching import feature_matching
 from training.optim.historical_averaging import average_history
 from training.penalties.gradient import one_centered, perturbed
 from training.recipes.ac_gan import ACGANRecipe
+from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.began import BEGANRecipe
 from training.recipes.cgan import CGANRecipe
 from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan
-from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.gan import GANRecipe
 from training.recipes.gran import GRANRecipe
 from training.recipes.infogan import InfoGANRecipe
@@ -39,7 +39,7 @@ from training.recipes.recipe import DataFormat
 from training.recipes.sagan import SAGANRecipe
 from training.recipes.stacked_gan import StackedGANRecipe
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, LossOutput, Updater
+from training.system import Batch, LossOutput, TrainState, Updater
 from training.updaters.adversarial import Discriminate, Generate
 from training.updaters.images import scales
 

@@ -29,7 +29,7 @@ from models.layers.equalized import wide
 from training.data.instance_noise import noisy
 from training.distributed.collective import mean_over_ranks
 from training.rng import KeyedRNG
-from training.system import TrainState, Schedule
+from training.system import Schedule, TrainState
 
 OperationName = Literal["flip", "color", "translation", "cutout"]
 Apply = Callable[[Tensor, Tensor, int], Tensor]

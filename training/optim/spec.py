@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from training.schedules import constant
-from training.system import TrainState, Count, Schedule, none
+from training.system import Count, Schedule, TrainState, none
 
 
 class OptimizerSpec(NamedTuple):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.architectures.cgan import CGANDiscriminator, CGANGenerator
-from training.recipes.descent import DescentRecipe
 from training.recipes.adversarial_pair import DuelRecipe
+from training.recipes.descent import DescentRecipe
 from training.recipes.recipe import DataFormat
 from training.system import System
 

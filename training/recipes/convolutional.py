@@ -18,7 +18,7 @@ from training.optim.weight_clipping import clip_after_steps
 from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import CPU, DataFormat
 from training.schedules import constant
-from training.system import TrainState, System
+from training.system import System, TrainState
 from training.updaters.adversarial import Penalties
 
 

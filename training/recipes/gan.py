@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.architectures.mlp import MaxoutDiscriminator, MLPGenerator
-from training.recipes.descent import DescentRecipe
 from training.recipes.adversarial_pair import DuelRecipe
+from training.recipes.descent import DescentRecipe
 from training.recipes.recipe import DataFormat
 from training.system import System
 

@@ -7,7 +7,7 @@ from models.discriminator import Discriminator
 from models.generator import Generator, check_resolution
 from training.growth import Growth, progressive
 from training.recipes.multiscale import MultiscaleRecipe
-from training.system import TrainState, System
+from training.system import System, TrainState
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from training.optim.spec import adam
 from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.recipe import CPU
 from training.schedules import Ramp, ramp
-from training.system import TrainState, System
+from training.system import System, TrainState
 from training.updaters.adversarial import Penalties
 
 

@@ -17,7 +17,7 @@ from training.objectives.feature_matching import feature_matching
 from training.optim.spec import OptimizerSpec
 from training.penalties.fraction import logits_apart
 from training.penalties.gradient import leaves, one_centered, perturbed, zero_centered
-from training.system import Batch, TrainState, System, LossOutput, Updater, Schedule
+from training.system import Batch, LossOutput, Schedule, System, TrainState, Updater
 from training.updaters.dropout import seed_dropout
 from training.updaters.images import grow, latents, reals_for, scales, shown
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from models.architectures.vae import Autoencoder, Reconstruction
-from training.system import Batch, TrainState, LossOutput, Updater
+from training.system import Batch, LossOutput, TrainState, Updater
 
 
 def distance_to_prior(posterior: Distribution) -> Tensor:

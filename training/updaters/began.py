@@ -17,7 +17,7 @@ from training.distributed.collective import mean_over_ranks
 from training.growth import Stage
 from training.objectives import Objective
 from training.objectives.wasserstein import wgan_g
-from training.system import Batch, TrainState, LossOutput
+from training.system import Batch, LossOutput, TrainState
 from training.updaters.adversarial import Discriminate
 
 

@@ -25,7 +25,7 @@ from training.data.instance_noise import noise_for
 from training.distributed.collective import mean_over_ranks
 from training.optim.spec import OptimizerSpec
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, LossOutput, Updater, Schedule
+from training.system import Batch, LossOutput, Schedule, TrainState, Updater
 from training.updaters.adversarial import never
 from training.updaters.dropout import seed_dropout
 

@@ -12,7 +12,7 @@ from models.generator import Generator
 from training.growth import Stage
 from training.objectives.mutual_information import UnbiasedBound
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, LossOutput, Updater
+from training.system import Batch, LossOutput, TrainState, Updater
 from training.updaters.adversarial import Fakes, LossTerm
 from training.updaters.images import grow, latents
 

@@ -19,7 +19,7 @@ from models.architectures.stacked_gan import BottomGenerator, Encoder, LevelDisc
 from models.discriminator import DiscriminatorOutput
 from training.data.instance_noise import noise_for
 from training.objectives.logistic import non_saturating_d
-from training.system import Batch, TrainState, LossOutput, Updater, Schedule
+from training.system import Batch, LossOutput, Schedule, TrainState, Updater
 from training.updaters.adversarial import LossTerm, never, weighted_sum
 
 

@@ -31,7 +31,7 @@ from training.optim.ema import MovingAverage
 from training.penalties.gradient import leaves, zero_centered
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System
+from training.system import Batch, System, TrainState
 
 NAMES = get_args(OperationName)
 START = TrainState(0, 1000, 0)

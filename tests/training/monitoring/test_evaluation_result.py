@@ -17,7 +17,7 @@ from tests.evaluation.tiny_onnx import onnx_network
 from tests.prepared import write_dataset
 from train import main
 from training import checkpoint, run
-from training.monitoring.evaluation_result import Measure, EvaluationResult
+from training.monitoring.evaluation_result import EvaluationResult, Measure
 from training.optim.ema import MovingAverage
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import DataFormat

@@ -25,7 +25,7 @@ from training.monitoring.guard import (
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import DataFormat
 from training.rng import derive_seed
-from training.system import Batch, TrainState, System, LossOutput
+from training.system import Batch, LossOutput, System, TrainState
 from training.trainer import Trainer, TrainingError
 from training.updaters.adversarial import Discriminate
 

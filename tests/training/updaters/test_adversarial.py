@@ -15,7 +15,7 @@ from training.penalties.fraction import logits_apart
 from training.penalties.gradient import leaves, one_centered, zero_centered
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState, System, LossOutput
+from training.system import Batch, LossOutput, System, TrainState
 from training.updaters.adversarial import Discriminate, Generate
 from training.updaters.images import faded, scales
 
