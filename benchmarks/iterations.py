@@ -64,7 +64,7 @@ class HandWritten:
         """One move: the loss of the player's own network, its gradients, its optimiser's step."""
         for other in self.system.updaters:
             other.network.requires_grad_(other is updater)
-        updater.optimizer.zero_grad()
+        updater.spec.optimizer.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             move = updater.compute_loss(batch, self.train_state)
         move.loss.backward()  # type: ignore[no-untyped-call]

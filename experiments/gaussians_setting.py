@@ -104,7 +104,7 @@ def two_players(
     discriminator = PointDiscriminator(sizes.runs, sizes.hidden, appended, units_d)
     steps_d, steps_g = sizes.steps(discriminator, moves), sizes.steps(generator)
     if clip is not None:
-        clip_after_steps(steps_d.optimizer, clip)
+        clip_after_steps(steps_d.spec.optimizer, clip)
     each = run_by_run(objective, sizes.runs)
     return adversarial_pair(
         discriminator, generator, steps_d, steps_g, each, penalties, matching=matching / sizes.runs

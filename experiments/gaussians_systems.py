@@ -60,11 +60,11 @@ from training.objectives.f_divergence import DIVERGENCES
 from training.objectives.information import CodeInformation
 from training.optim.spec import OptimizerSpec
 from training.optim.spectral_norm import iterate_after_steps
-from training.schedules import beginning, cosine
+from training.schedules import starting_at, cosine
 from training.system import System
-from training.updaters.adversarial import Generate, Penalties, adversarial_pair
+from training.updaters.adversarial import GeneratorUpdater, Penalties, adversarial_pair
 from training.updaters.autoencoder import Reconstruct
-from training.updaters.began import DiscriminateInEquilibrium, Equilibrium
+from training.updaters.began import EquilibriumDiscriminatorUpdater, Equilibrium
 from training.updaters.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
 
 
@@ -117,10 +117,10 @@ def began(sizes: Setting) -> System:
     d, equilibrium = AutoencodingDiscriminator(1, sizes.hidden), Equilibrium(gamma=0.5, rate=0.03)
     rate, objective = sizes.rate, equilibrium.objective()
     updaters = (
-        DiscriminateInEquilibrium(
+        EquilibriumDiscriminatorUpdater(
             "d", d, sizes.adam(d), rate, g, objective, Penalties(), equilibrium=equilibrium
         ),
-        Generate("g", g, sizes.adam(g), rate, d, objective),
+        GeneratorUpdater("g", g, sizes.adam(g), rate, d, objective),
     )
     return System(updaters, g)
 
@@ -150,7 +150,7 @@ def stacked_gan(sizes: Setting) -> System:
     start, joint = 0.1 * shown, 0.5 * shown
     top = Top("1", e, g.top, d1, 10.0)
     bottom = Bottom("0", e, g.bottom, d0, 10.0, top, joint)
-    rate, share, when = sizes.rate, beginning(joint, 0.01), (start, inf)
+    rate, share, when = sizes.rate, starting_at(joint, 0.01), (start, inf)
     updaters = (
         Encode("e", e, sizes.adam(e), rate, 0, start),
         DiscriminateLevel("d1", d1, sizes.adam(d1), rate, *when, top),

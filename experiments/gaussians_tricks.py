@@ -24,12 +24,12 @@ from experiments.points import (
     PointGenerator,
     run_by_run,
 )
-from experiments.unrolled import GenerateUnrolled
+from experiments.unrolled import UnrolledGeneratorUpdater
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
 from training.objectives.mutual_information import UnbiasedBound, adaptively_clipped
 from training.system import System, TrainState
-from training.updaters.adversarial import Discriminate, Generate, Penalties
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater, Penalties
 from training.updaters.mine import CodeBound, Measure, MoreInformation
 
 SMOOTHED = replace(NON_SATURATING, d=partial(non_saturating_d, target=0.9))
@@ -42,8 +42,8 @@ def with_foresight(sizes: Setting, objective: Objective, steps: int) -> System:
     of_d, rate = sizes.adam(d), sizes.rate
     each = run_by_run(objective, sizes.runs)
     updaters = (
-        Discriminate("d", d, of_d, rate, g, each, Penalties()),
-        GenerateUnrolled("g", g, sizes.adam(g), rate, d, each, adam=of_d, steps=steps),
+        DiscriminatorUpdater("d", d, of_d, rate, g, each, Penalties()),
+        UnrolledGeneratorUpdater("g", g, sizes.adam(g), rate, d, each, adam=of_d, steps=steps),
     )
     return System(updaters, g)
 
@@ -55,9 +55,9 @@ def with_information(sizes: Setting) -> System:
     information = CodeBound(g, t, sizes.code_size, UnbiasedBound())
     rate, auxiliary_losses = sizes.rate, MoreInformation(information, 1.0)
     updaters = (
-        Discriminate("d", d, sizes.adam(d), rate, g, NON_SATURATING, Penalties()),
+        DiscriminatorUpdater("d", d, sizes.adam(d), rate, g, NON_SATURATING, Penalties()),
         Measure("t", t, sizes.adam(t), rate, information),
-        Generate(
+        GeneratorUpdater(
             "g",
             g,
             sizes.adam(g),

@@ -16,8 +16,8 @@ from torch.func import functional_call
 
 from models.discriminator import DiscriminatorOutput
 from training.system import Batch, LossOutput, TrainState
-from training.updaters.adversarial import Generate
-from training.updaters.images import latents, reals_for, shown
+from training.updaters.adversarial import GeneratorUpdater
+from training.updaters.images import latents, reals_for, fakes_for
 
 _TINY = 1e-30  # keeps the root's slope finite where a weight never had a gradient
 
@@ -25,7 +25,7 @@ Weights = Mapping[str, Tensor]  # of a network, by name
 
 
 @dataclass
-class GenerateUnrolled(Generate):
+class UnrolledGeneratorUpdater(GeneratorUpdater):
     """The generator's side, which looks ahead."""
 
     adam: torch.optim.Adam = field(kw_only=True)  # the discriminator's

@@ -20,6 +20,7 @@ class Discriminator(nn.Module, ABC):
     """A network that judges pictures. Subclasses set `resolutions` and implement `forward`."""
 
     resolutions: tuple[int, ...]  # shorter sides of the pictures it takes, pixels, coarse to fine
+    predicts_classes: bool = False  # whether its output has logits of the classes
     feature_size: int = 0  # length of a verdict's features; 0 for none
 
     @abstractmethod

@@ -24,7 +24,8 @@ from models.checkpoint import load_generator, save_generator
 from models.discriminator_checkpoint import describe_discriminator
 from training.monitoring.evaluation_result import EvaluationResult
 from training.optim.ema import MovingAverage
-from training.system import System, TrainState
+from training.schedules import TrainState
+from training.system import System
 
 
 def save(
@@ -53,7 +54,12 @@ def save(
         write_text(
             aside / "state.json",
             json.dumps(
-                {"images": train_state.images, "round": train_state.round, "phase": train_state.phase, **more}
+                {
+                    "images": train_state.images,
+                    "iteration": train_state.iteration,
+                    "phase": train_state.phase,
+                    **more,
+                }
             ),
         )
     kept = {*checkpoints(run)[-keep:], *(good for good, _ in best(run)[:keep_best])}
@@ -85,8 +91,8 @@ def best(run: Path) -> list[tuple[Path, EvaluationResult]]:
     found: list[tuple[Path, EvaluationResult]] = []
     for folder in checkpoints(run):
         with _named(folder):
-            measured = _read(folder).get("measured")
-            found += [(folder, EvaluationResult(**measured))] if measured else []
+            result = _read(folder).get("evaluation")
+            found += [(folder, EvaluationResult(**result))] if result else []
     alike = [(folder, its) for folder, its in found if its.comparable(found[-1][1])]
     return sorted(alike, key=lambda pair: pair[1].value)
 
@@ -111,7 +117,9 @@ def micro_batches(folder: Path, processes: int) -> dict[int, int]:
         saved = _read(folder)
         same = saved.get("processes") == processes
         return (
-            {int(phase): int(micro_batch) for phase, micro_batch in saved["pieces"].items()} if same else {}
+            {int(phase): int(micro_batch) for phase, micro_batch in saved["micro_batches"].items()}
+            if same
+            else {}
         )
 
 
@@ -128,7 +136,7 @@ def _named(folder: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{folder} cannot be gone on from ({error}); remove it to go on from the one before"
+            f"{folder} is damaged ({error}); remove it to continue from the one before"
         ) from None
 
 
@@ -141,20 +149,20 @@ def _load(folder: Path, system: System, average: MovingAverage, total: int) -> T
     for updater in system.updaters:
         own = _under(tensors, f"{updater.name}.network.")
         updater.network.load_state_dict(own)
-        updater.state.load_state_dict(_under(tensors, f"{updater.name}.state."))
+        updater.extra_state.load_state_dict(_under(tensors, f"{updater.name}.state."))
         slots: dict[int, dict[str, Tensor]] = {}
-        parameters = [p for group in updater.optimizer.param_groups for p in group["params"]]
+        parameters = [p for group in updater.spec.optimizer.param_groups for p in group["params"]]
         for key, value in _under(tensors, f"{updater.name}.optimizer.").items():
             index, slot = key.split(".")
             like = parameters[int(index)]
             # Fused optimisers walk memory, so a moment must lie there as its parameter does (channels last or not).
             moved = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
             slots.setdefault(int(index), {})[slot] = moved
-        groups = updater.optimizer.state_dict()["param_groups"]
-        updater.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        groups = updater.spec.optimizer.state_dict()["param_groups"]
+        updater.spec.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     average.load(load_generator(folder / "model"))
     saved = _read(folder)
-    return TrainState(saved["images"], total, saved["round"], saved["phase"])
+    return TrainState(saved["images"], total, saved["iteration"], saved["phase"])
 
 
 def _tensors(system: System) -> dict[str, Tensor]:
@@ -162,9 +170,9 @@ def _tensors(system: System) -> dict[str, Tensor]:
     for updater in system.updaters:
         for key, value in updater.network.state_dict().items():
             tensors[f"{updater.name}.network.{key}"] = value
-        for key, value in updater.state.state_dict().items():
+        for key, value in updater.extra_state.state_dict().items():
             tensors[f"{updater.name}.state.{key}"] = value
-        for index, slots in updater.optimizer.state_dict()["state"].items():
+        for index, slots in updater.spec.optimizer.state_dict()["state"].items():
             for slot, value in slots.items():
                 tensors[f"{updater.name}.optimizer.{index}.{slot}"] = torch.as_tensor(value)
     return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}

@@ -1,10 +1,10 @@
-"""A run's folder: begun, resumed, carried out.
+"""A run's folder: how a run is begun, resumed and set up.
 
-RUN/run.json        recipe, data, versions: what is needed to go on or to do it again
+RUN/run.json        recipe, data, versions: what is needed to resume or repeat it
 RUN/metrics.jsonl   one line per report
 RUN/samples/        grids by images shown
-RUN/growth.gif      these as a video, once the run is complete
-RUN/checkpoints/    see `state.py`
+RUN/growth.gif      the same as a video, once the run is complete
+RUN/checkpoints/    see `checkpoint.py`
 """
 
 import json
@@ -13,65 +13,85 @@ import platform
 import subprocess
 import uuid
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from common.aspect import size_at
-from common.atomic import write_text
+from common.atomic import write_bytes, write_text
 from data_prep.store import PyramidDataset
 from training import checkpoint, preflight
 from training.data.loader import BatchLoader
 from training.distributed.launch import accelerator_for
 from training.iteration import set_up_system
-from training.monitoring.evaluation_result import Measure
+from training.monitoring.evaluation_result import Evaluate
 from training.monitoring.guard import EventLog
 from training.monitoring.memory import memory_of
 from training.monitoring.tracking import Tracker, open_trackers
 from training.optim.ema import MovingAverage
-from training.recipes import RECIPES
-from training.recipes.recipe import MAY_CHANGE, DataFormat, Recipe
-from training.system import System, TrainState
+from training.recipes.lookup import COPY, RecipeFile, find_file, make_recipe
+from training.recipes.recipe import DataFormat, Recipe, flat_settings, may_change
+from training.recipes.settings import from_json, to_json
+from training.schedules import TrainState
+from training.system import System
 from training.trainer import Trainer
+
+FORMAT = 2  # version of run.json and of checkpoints; before version 0.2 of this project it was not recorded
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What `run.json` holds."""
+    """The content of `run.json`."""
 
-    recipe_name: str  # key of RECIPES
+    recipe_name: str  # key of RECIPES, or file.py:function
     recipe: Recipe
+    recipe_file: RecipeFile | None  # of a user's own recipe: while the run exists, its copy there
     data: Path  # the data set's folder
     fingerprint: str  # of the data set
-    identity: str  # the W&B run's id
+    wandb_id: str  # the W&B run's id
     versions: dict[str, str]  # of Python, the libraries and this project's commit
 
 
 def begin(folder: Path, recipe_name: str, recipe: Recipe, data: Path) -> RunRecord:
-    """Create a run's folder.
+    """Describe a new run.
 
     Raises:
-        ValueError: the folder is in use, the data cannot be read or is smaller than the recipe's resolution.
+        ValueError: the folder is in use, the data cannot be read or are smaller than the recipe's resolution.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is not empty; name another --out, or go on with --resume")
+        raise ValueError(
+            f"{folder} exists and is not empty; name another --out, or continue it with --resume"
+        )
     above = next(path for path in folder.absolute().parents if path.exists())
     if not above.is_dir():
         raise ValueError(f"--out {folder} cannot be made: {above} is a file")
     dataset = open_data(data, recipe)
-    identity = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12]  # a sweep chooses it
-    return RunRecord(recipe_name, recipe, data.resolve(), dataset.fingerprint, identity, _versions())
+    wandb_id = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12]  # a sweep chooses it
+    file = find_file(recipe_name)
+    name = f"{file.path.name}:{file.function}" if file else recipe_name
+    return RunRecord(name, recipe, file, data.resolve(), dataset.fingerprint, wandb_id, _versions())
 
 
 def write(folder: Path, record: RunRecord) -> None:
-    """Publish `run.json`."""
+    """Publish `run.json`, after a copy of the user's recipe file."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = {**asdict(record), "data": str(record.data)}
+    file = record.recipe_file
+    if file is not None and file.path != folder / COPY:
+        write_bytes(folder / COPY, file.path.read_bytes())
+    content = {
+        "format": FORMAT,
+        "recipe": record.recipe_name,
+        "recipe_file": file and {"function": file.function, "sha256": file.sha256},
+        "settings": to_json(record.recipe),
+        "data": str(record.data),
+        "fingerprint": record.fingerprint,
+        "wandb_id": record.wandb_id,
+        "versions": record.versions,
+    }
     write_text(folder / "run.json", json.dumps(content, indent=2) + "\n")
 
 
@@ -79,30 +99,39 @@ def read(folder: Path) -> RunRecord:
     """Read `run.json`.
 
     Raises:
-        ValueError: there is no run, or its record does not fit this version.
+        ValueError: there is no run, it is of another format, or its record is damaged.
     """
     path = folder / "run.json"
     if not path.is_file():
         raise ValueError(f"there is no run to resume in {folder} (no run.json); start one without --resume")
     try:
         content = json.loads(path.read_text())
-        recipe = TypeAdapter(type(RECIPES[content["recipe_name"]]())).validate_python(content["recipe"])
-        return RunRecord(**{**content, "recipe": recipe, "data": Path(content["data"])})
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise ValueError(f"{path} does not fit this version: {error}") from None
+        if content.get("format") != FORMAT:
+            raise ValueError(
+                f"it is of format {content.get('format', 1)}, and this version resumes format {FORMAT} only: "
+                "finish the run with the version that began it"
+            )
+        file = content["recipe_file"] and RecipeFile(folder / COPY, **content["recipe_file"])
+        name = content["recipe"]
+        recipe = from_json(make_recipe(name, file), content["settings"])
+        others = {key: content[key] for key in ("fingerprint", "wandb_id", "versions")}
+        return RunRecord(name, recipe, file, Path(content["data"]), **others)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be resumed: {error}") from None
 
 
 def check_resume(record: RunRecord, recipe: Recipe, data: Path | None) -> None:
-    """See that going on means the same run.
+    """Check that resuming continues the same run.
 
     Raises:
-        ValueError: a field that may not change differs, or the data are not those that the run began with.
+        ValueError: a setting that may not change differs, or the data are not those that the run began with.
     """
-    was, now = asdict(record.recipe), asdict(recipe)
-    changed = [name for name in was if was[name] != now[name] and name not in MAY_CHANGE]
+    was, now = flat_settings(record.recipe), flat_settings(recipe)
+    changed = [name for name in was if was[name] != now[name] and not may_change(name)]
     if changed:
+        allowed = ", ".join(sorted(name for name in was if may_change(name)))
         raise ValueError(
-            f"--resume cannot change {', '.join(changed)}; only {', '.join(sorted(MAY_CHANGE))} may differ. "
+            f"--resume cannot change {', '.join(changed)}; only {allowed} may differ. "
             "Start a new run for another recipe."
         )
     dataset = open_data(data or record.data, recipe)
@@ -116,7 +145,7 @@ def set_up(
     data: Path,
     trackers: Collection[str] = (),  # see `open_trackers`
     artifacts: bool = False,  # whether W&B keeps checkpoints
-    measure: Measure | None = None,  # how good the generator is; None where the recipe never asks
+    evaluate: Evaluate | None = None,  # evaluates the generator; None where the recipe never asks
 ) -> Trainer:
     """Build the trainer, at the newest checkpoint or at the start where there is none, and write `run.json`.
 
@@ -125,7 +154,7 @@ def set_up(
     """
     recipe, dataset = record.recipe, open_data(data, record.recipe)
     accelerator = accelerator_for(recipe)
-    micro_batches = look_ahead(folder, record, dataset, accelerator)
+    micro_batches = run_preflight(folder, record, dataset, accelerator)
     memory_of(accelerator.device).forget_peak()
     system = set_up_system(recipe, _format(dataset), accelerator.device)
     average = MovingAverage(system.generator, recipe.ema_half_life * 1000)
@@ -135,7 +164,7 @@ def set_up(
         train_state = checkpoint.load(saved[-1], system, average, train_state.total)
     about = {
         "recipe": record.recipe_name,
-        "settings": asdict(recipe),
+        "settings": to_json(recipe),
         "data": _describe(dataset),
         "parameters": _parameters(system),
     }
@@ -143,12 +172,12 @@ def set_up(
     if accelerator.is_main_process:
         write(folder, record)
         config = {
-            **asdict(recipe),
+            **flat_settings(recipe),
             "recipe": record.recipe_name,
             "data": _describe(dataset),
             "versions": record.versions,
         }
-        opened = open_trackers(trackers, folder, train_state.images, record.identity, config, artifacts)
+        opened = open_trackers(trackers, folder, train_state.images, record.wandb_id, config, artifacts)
         opened.append(EventLog(folder))
     loader = BatchLoader(dataset, recipe.seed, recipe.flip)
     return Trainer(
@@ -162,14 +191,14 @@ def set_up(
         train_state,
         micro_batches,
         accelerator,
-        measure,
+        evaluate,
     )
 
 
-def look_ahead(
+def run_preflight(
     folder: Path, record: RunRecord, dataset: PyramidDataset, accelerator: Accelerator
 ) -> dict[int, int]:
-    """Say what the rest of the run will take. Returns the samples that fit into memory at once, by phase.
+    """Print what the rest of the run will take. Returns the micro-batches that fit into memory, by phase.
 
     Raises:
         ValueError: a phase does not fit into memory.
@@ -181,7 +210,8 @@ def look_ahead(
     known = checkpoint.micro_batches(saved[-1], accelerator.num_processes) if saved else {}
     found = preflight.estimate(recipe, _format(dataset), accelerator, images, known)
     if accelerator.is_main_process:
-        kept = recipe.keep + (recipe.keep_best if recipe.evaluate_every else 0)
+        options = recipe.monitoring
+        kept = options.keep + (options.keep_best if options.evaluate_every else 0)
         preflight.show(found, folder, kept, Console())
     return {forecast.phase: forecast.micro_batch for forecast in found.forecasts}
 

@@ -1,48 +1,35 @@
-"""What is trained: players who move in turn, each with networks, an optimiser and a loss of its own.
+"""What is trained: an ordered set of updaters, each with a network, an optimizer and a loss of its own.
 
-A system is an ordered set of players; the trainer knows nothing else of it.
+The trainer knows nothing else of a system.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from models.generator import Generator
 from training.growth import Stage
+from training.optim.spec import OptimizerSpec
 from training.rng import KeyedRNG
-
-
-@dataclass(frozen=True)
-class TrainState:
-    """Where training is. Every schedule is a pure function of it."""
-
-    images: int  # real images shown so far
-    total: int  # real images that the run will show
-    round: int  # rounds played so far
-    phase: int = 0  # of the growth, in the last round played
-
-    @property
-    def fraction(self) -> float:
-        """Share of the run that is over, in [0, 1]."""
-        return min(1.0, self.images / self.total)
+from training.schedules import Count, TrainState, none
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one turn is played with: this rank's part, or a piece of it where memory asks for several."""
+    """The input of one sub-step: this rank's part of the global batch, or a micro-batch of it."""
 
     reals: Tensor  # (N, C, r, r), float32 in [-1, 1], r the stage's resolution
-    labels: Tensor | None  # of the reals, int64 (N,); None for data without
-    rng: KeyedRNG  # random numbers of this turn
-    stage: Stage  # how far the pictures have grown
+    labels: Tensor | None  # of the reals, int64 (N,); None for data without labels
+    rng: KeyedRNG  # random numbers of this sub-step
+    stage: Stage  # of the growth
 
     def micro_batches(self, largest: int) -> Iterator["Batch"]:
-        """The batch in as few pieces of at most `largest` samples as can be, their sizes as even as can be."""
+        """The batch in as few micro-batches of at most `largest` samples as possible, of sizes as even as possible."""
         size, start = len(self.reals), self.rng.part.start
         count = math.ceil(size / largest)
         for a, b in pairwise(size * i // count for i in range(count + 1)):
@@ -51,71 +38,61 @@ class Batch:
             yield replace(self, reals=self.reals[a:b], labels=labels, rng=rng)
 
 
+class LossTerm(NamedTuple):
+    """Something that is added to a loss."""
+
+    name: str  # in the logs
+    value: Tensor  # scalar
+    weight: float
+
+
 @dataclass
 class LossOutput:
-    """What a player computes in its turn."""
+    """What an updater computes in an update step."""
 
-    loss: Tensor  # scalar, to be minimised
+    loss: Tensor  # scalar, to be minimized
     scalars: dict[str, Tensor] = field(default_factory=dict)  # to be logged, by name
-
-
-Schedule = Callable[[TrainState], float]
-Count = Callable[[TrainState], int]
-
-
-def none(_: TrainState) -> int:
-    """A count that is always zero."""
-    return 0
 
 
 @dataclass
 class Updater(ABC):
-    """One side of the game."""
+    """Trains one network of a system."""
 
-    name: str  # short, unique in the game; prefixes what is logged and saved
-    network: nn.Module  # what its optimiser moves
-    optimizer: torch.optim.Optimizer
-    learning_rate: Schedule  # the optimiser's step size
-    moves: int = field(default=1, kw_only=True)  # per ordinary round, each on a batch of its own
-    extra: Count = field(default=none, kw_only=True)  # moves beyond these in special rounds (WGAN's critic)
-    momentum: Schedule | None = field(default=None, kw_only=True)  # the optimiser's, where that changes
+    name: str  # short, unique in the system; prefixes what is logged and saved
+    network: nn.Module  # what its optimizer updates
+    spec: OptimizerSpec
+    steps: int = field(default=1, kw_only=True)  # per iteration, each on a batch of its own (WGAN's n_critic)
+    extra_steps: Count = field(default=none, kw_only=True)  # beyond these in special iterations
 
-    def moves_in(self, train_state: TrainState) -> int:
-        """Moves in the clock's round."""
-        return self.moves + self.extra(train_state)
+    def steps_at(self, train_state: TrainState) -> int:
+        """Update steps in this iteration."""
+        return self.steps + self.extra_steps(train_state)
 
     @property
-    def state(self) -> nn.Module:
-        """What else of the player changes in training and is saved, in buffers."""
+    def extra_state(self) -> nn.Module:
+        """What else of the updater changes in training and is saved, in buffers."""
         return nn.Module()
 
     @abstractmethod
     def compute_loss(self, batch: Batch, train_state: TrainState, /) -> LossOutput:
-        """Compute the loss of one move. Only the player's own network needs gradients."""
-
-    def pace(self, train_state: TrainState, share: float = 1.0) -> None:
-        """Set the optimiser's step size, of which a share is taken, and its momentum."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(train_state) * share
-            if self.momentum is not None:
-                group["momentum"] = self.momentum(train_state)
+        """Compute the loss of one update step. Only the updater's own network needs gradients."""
 
     def step(self, scalars: Mapping[str, Tensor], /) -> None:  # noqa: ARG002
-        """Let the optimiser step. A player may sit a move out, by the move's scalars on this rank."""
-        self.optimizer.step()
+        """Step the optimizer. An updater may skip the step, depending on its loss's scalars on this rank."""
+        self.spec.optimizer.step()
 
     def after_step(self, scalars: Mapping[str, Tensor], stage: Stage, /) -> None:  # noqa: B027
-        """Called after the player's move, with its scalars on this rank. Nothing to do for most."""
+        """Called after each update step with its scalars on this rank. Does nothing by default."""
 
 
 @dataclass(frozen=True)
 class System:
-    """Players in the order in which they move, and the generator that they train."""
+    """Updaters in the order in which they step, and the generator that they train."""
 
     updaters: tuple[Updater, ...]
     generator: Generator
 
     @property
-    def turns(self) -> int:
-        """Batches of real images that an ordinary round takes."""
-        return max(updater.moves for updater in self.updaters)
+    def sub_steps(self) -> int:
+        """Batches of real images that an ordinary iteration takes."""
+        return max(updater.steps for updater in self.updaters)

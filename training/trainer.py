@@ -1,8 +1,8 @@
-"""The only training loop."""
+"""The trainer: what happens around the iterations of a run."""
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +15,9 @@ from torch import Tensor
 from training import checkpoint
 from training.data.loader import BatchLoader, SampleRange
 from training.distributed import collective
-from training.iteration import Table, memory_format
+from training.iteration import memory_format, train_iteration
 from training.monitoring.diversity import relative_diversity
-from training.monitoring.evaluation_result import EvaluationResult, Measure
+from training.monitoring.evaluation_result import Evaluate, EvaluationResult
 from training.monitoring.guard import Finding, Guard, Rollbacks, logged
 from training.monitoring.memory import memory_of, release
 from training.monitoring.progress import TrainingProgress
@@ -27,16 +27,17 @@ from training.monitoring.video import write_growth_video
 from training.optim.ema import MovingAverage
 from training.recipes.recipe import Recipe
 from training.rng import KeyedRNG
+from training.schedules import TrainState
 from training.signals import handled
-from training.system import Batch, System, TrainState, Updater
+from training.system import Batch, System, Updater
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on. The message says why, and what to do; the last checkpoint is from before."""
+    """Training cannot continue. The message says why, and what to do; the last checkpoint is from before."""
 
 
 class RollbackRequested(TrainingError):
-    """What has happened since some moment is to be undone."""
+    """Everything since some moment is to be undone."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.text)
@@ -44,7 +45,7 @@ class RollbackRequested(TrainingError):
 
 
 class Trainer:
-    """Plays the game until the clock runs out or someone asks to stop."""
+    """Trains a system until all images have been shown or someone asks it to stop."""
 
     def __init__(
         self,
@@ -52,15 +53,15 @@ class Trainer:
         loader: BatchLoader,
         recipe: Recipe,
         run: Path,  # the run's folder
-        about: dict[str, Any],  # what checkpoints say of themselves
+        about: dict[str, Any],  # what checkpoints record of the run
         trackers: Sequence[Tracker],
         average: MovingAverage,
         train_state: TrainState,
         micro_batches: dict[
             int, int
-        ],  # samples that this rank computes at once, at most, by phase; without: all
+        ],  # samples that this rank computes at once, at most, by phase; absent: all
         accelerator: Accelerator,
-        measure: Measure | None,  # how good the generator is; None for a recipe that never asks
+        evaluate: Evaluate | None,  # evaluates the generator; None for a recipe that never asks
     ) -> None:
         self.system, self.loader, self.recipe, self.run_folder, self.about = (
             system,
@@ -69,20 +70,15 @@ class Trainer:
             run,
             about,
         )
-        self.trackers, self.average, self.train_state, self.accelerator = (
-            trackers,
-            average,
-            train_state,
-            accelerator,
-        )
+        self.trackers, self.average, self.train_state = trackers, average, train_state
+        self.accelerator, self.micro_batches, self.evaluate_generator = accelerator, micro_batches, evaluate
         self.device, self.layout = accelerator.device, memory_format(recipe)
-        self.table, self.micro_batches = Table(system, accelerator), micro_batches
-        self.growth, self.measure = recipe.growth(), measure
-        self.guard = Guard(recipe.guard, logged(run, train_state.images))
-        self.rollbacks = Rollbacks(run, recipe.guard)
+        self.options, self.growth = recipe.monitoring, recipe.growth_schedule()
+        self.guard = Guard(self.options, logged(run, train_state.images))
+        self.rollbacks = Rollbacks(run, self.options)
         self.sums: dict[str, tuple[Tensor, int]] = {}
         self.asked_to_stop = False
-        self.before = train_state.images  # images shown before the last round
+        self.before = train_state.images  # images shown before the last iteration
         self.progress = TrainingProgress(train_state.images, train_state.total, accelerator.is_main_process)
 
     def run(self) -> bool:
@@ -112,116 +108,106 @@ class Trainer:
             self.accelerator.end_training()
 
     def advance(self) -> None:
-        """A round, and the reports that are due after it."""
-        self.round()
+        """Train for one iteration, and write the reports that are due after it."""
+        self.train()
         over = self.train_state.images >= self.train_state.total
-        shown = over or self.due(self.recipe.snapshot_every)
-        judged = self.measure is not None and (over or self.due(self.recipe.evaluate_every))
-        figures = self.snapshot() if shown else {}
-        measured = self.evaluate() if judged else None
-        if measured is not None:
-            figures |= {f"metric/{name}": value for name, value in measured.figures.items()}
-        if shown or judged or self.due(self.recipe.log_every):
+        snapshot_due = over or self.due(self.options.snapshot_every)
+        evaluation_due = self.evaluate_generator is not None and (
+            over or self.due(self.options.evaluate_every)
+        )
+        figures = self.snapshot() if snapshot_due else {}
+        result = self.evaluate() if evaluation_due else None
+        if result is not None:
+            figures |= {f"metric/{name}": value for name, value in result.figures.items()}
+        if snapshot_due or evaluation_due or self.due(self.options.log_every):
             self.log(figures)
-        if judged or self.due(self.recipe.checkpoint_every):
-            self.save(measured)
+        if evaluation_due or self.due(self.options.checkpoint_every):
+            self.save(result)
 
     def stop(self) -> None:
-        """Stop after this round."""
+        """Stop after this iteration."""
         self.asked_to_stop = True
 
     def due(self, every: float) -> bool:
-        """Whether the last round passed a multiple of `every` thousand images."""
+        """Whether the last iteration passed a multiple of `every` thousand images."""
         return self.train_state.images // (every * 1000) > self.before // (every * 1000)
 
-    def round(self) -> None:
-        """One round: in every turn a fresh batch, on which each player whose turn it is moves."""
+    def train(self) -> None:
+        """Train for one iteration."""
         self.before = self.train_state.images
-        moves = {updater.name: updater.moves_in(self.train_state) for updater in self.system.updaters}
-        for left in range(max(moves.values()), 0, -1):  # turns, the present one included
-            batch = self.batch()
-            for updater in self.system.updaters:
-                if left <= moves[updater.name]:
-                    self.step(updater, batch)
-            self.train_state = replace(self.train_state, images=self.train_state.images + batch.stage.batch)
-            self.progress.advance(batch.stage.batch)
-        self.train_state = replace(self.train_state, round=self.train_state.round + 1)
-        self.average.update(
-            self.system.generator, self.train_state.images, self.train_state.images - self.before
+        self.train_state = train_iteration(
+            self.system,
+            self.train_state,
+            self.batch,
+            self.accelerator.autocast,
+            self,
+            self.average,
+            self.rollbacks.lr_scale,
+            self.count,
         )
 
-    def batch(self) -> Batch:
-        """Take this rank's part of the next batch. In a new phase the optimisers forget the moments of the last."""
-        images = self.train_state.images
+    def batch(self, train_state: TrainState) -> Batch:
+        """This rank's part of the next batch."""
+        images = train_state.images
         stage = self.growth.at(images)
-        if stage.phase != self.train_state.phase:
-            for updater in self.system.updaters:
-                updater.optimizer.state.clear()
-            self.train_state = replace(self.train_state, phase=stage.phase)
         reals, labels = self.loader.take(self.sample_range(images), self.sample_range(images + stage.batch))
+        seed, part = self.rollbacks.seed(self.recipe.seed), self.part(stage.batch)
+        self.progress.advance(stage.batch)
         return Batch(
             reals.to(self.device, memory_format=self.layout),
             None if labels is None else labels.to(self.device),
-            KeyedRNG(
-                self.rollbacks.seed(self.recipe.seed),
-                images,
-                stage.batch,
-                self.part(stage.batch),
-                self.device,
-            ),
+            KeyedRNG(seed, images, stage.batch, part, self.device),
             stage,
         )
 
     def part(self, batch: int) -> slice:
-        """Samples of a global batch that are for this rank."""
+        """This rank's samples of a global batch."""
         size = batch // self.accelerator.num_processes
         return slice(self.accelerator.process_index * size, (self.accelerator.process_index + 1) * size)
 
     def sample_range(self, images: int) -> SampleRange:
-        """What this rank takes of the batch after `images` shown."""
+        """This rank's samples of the batch after `images` shown."""
         stage = self.growth.at(images)
         part = self.part(stage.batch)
         return SampleRange(images + part.start, images + part.stop, stage.resolution)
 
-    def step(self, updater: Updater, batch: Batch) -> None:
-        """One move."""
-        scalars = self.gradients(updater, batch)
-        scalars[f"gradient/{updater.name}"] = self.table.step(
-            updater, self.train_state, scalars, self.rollbacks.pace
-        )
-        updater.after_step(scalars, batch.stage)
+    def count(self, _updater: Updater, scalars: Mapping[str, Tensor]) -> None:
+        """Add an update step's scalars to the sums that are logged."""
         for name, value in scalars.items():
             total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))
             self.sums[name] = (total + value, count + 1)
 
-    def gradients(self, updater: Updater, batch: Batch) -> dict[str, Tensor]:
-        """A move's gradients. Where memory runs out, this rank's part is cut finer from here to the phase's end."""
-        micro_batch = self.micro_batches.get(batch.stage.phase, len(batch.reals))
-        try:
-            return self.table.gradients(updater, batch, self.train_state, micro_batch)
-        except torch.OutOfMemoryError as error:
-            if micro_batch == 1 or collective.ranks() > 1:  # other ranks wait where this one has not come to
-                raise TrainingError(
-                    f"memory ran out at {self.train_state.images} images with {micro_batch} images at once; "
-                    f"go on with --resume --micro-batch {max(1, micro_batch // 2)}"
-                ) from error
-        self.micro_batches[batch.stage.phase] = (micro_batch + 1) // 2
+    def size(self, batch: Batch) -> int:
+        """Samples of the batch that this rank computes at once, at most."""
+        return self.micro_batches.get(batch.stage.phase, len(batch.reals))
+
+    def out_of_memory(self, batch: Batch, train_state: TrainState, error: torch.OutOfMemoryError) -> None:
+        """Use smaller micro-batches from here to the end of the phase.
+
+        Raises:
+            TrainingError: there is no smaller one, or other ranks are waiting where this one cannot get to.
+        """
+        size = self.size(batch)
+        if size == 1 or collective.ranks() > 1:
+            raise TrainingError(
+                f"memory ran out at {train_state.images} images with micro-batches of {size}; "
+                f"continue with --resume --micro-batch {max(1, size // 2)}"
+            ) from error
+        self.micro_batches[batch.stage.phase] = (size + 1) // 2
         release(self.device)
         self.alert(
-            "out of memory",
-            f"{micro_batch} images at once were too many; going on with {(micro_batch + 1) // 2}",
+            "out of memory", f"micro-batches of {size} were too large; continuing with {(size + 1) // 2}"
         )
-        return self.gradients(updater, batch)
 
     def log(self, figures: Mapping[str, float] = MappingProxyType({})) -> None:
-        """Report the means since the last report, and figures. Raises TrainingError where the guard says so."""
+        """Report the means since the last report, and figures. Raises TrainingError where the guard demands it."""
         if not self.sums:
             return
         means = torch.stack([total / count for total, count in self.sums.values()])
         values = dict(zip(self.sums, collective.mean_over_ranks(means).tolist(), strict=True))
         self.sums = {}
         for updater in self.system.updaters:
-            values[f"lr/{updater.name}"] = updater.learning_rate(self.train_state) * self.rollbacks.pace
+            values[f"lr/{updater.name}"] = updater.spec.lr(self.train_state) * self.rollbacks.lr_scale
         stage = self.growth.at(self.before)
         values |= {"resolution": stage.resolution, "blend": stage.blend, "batch": stage.batch}
         values["memory_gb"] = memory_of(self.device).peak() / 1e9
@@ -236,18 +222,18 @@ class Trainer:
                 raise RollbackRequested(finding) if policy == "rollback" else TrainingError(finding.text)
 
     def roll_back(self, trouble: RollbackRequested) -> None:
-        """Go back to the newest checkpoint from before the trouble, slow down, and draw other noise.
+        """Return to the newest checkpoint from before the trouble, with lower learning rates and other noise.
 
         Raises:
-            TrainingError: there is none, or the run was set back often enough.
+            TrainingError: there is none, or there have been too many rollbacks.
         """
         saved = checkpoint.checkpoints(self.run_folder)
         good = [folder for folder in saved if int(folder.name) <= trouble.since]
         if not good or self.rollbacks.left == 0:
             why = (
-                "was set back as often as it may be"
+                "has used up its rollbacks (guard_rollbacks)"
                 if good
-                else "has no checkpoint from before to go back to"
+                else "has no checkpoint from before that to return to"
             )
             raise TrainingError(f"{trouble} The run {why}.") from trouble
         origin, self.sums = self.train_state.images, {}
@@ -264,39 +250,37 @@ class Trainer:
         self.progress.go_back(self.train_state.images)
         for tracker in self.trackers:
             tracker.rewind(self.train_state.images)
-        pace = self.rollbacks.pace
         self.alert(
             "rolled back",
-            f"from {origin} images to {self.train_state.images}; learning rates are {pace:g} times",
+            f"from {origin} images to {self.train_state.images}; "
+            f"learning rates are multiplied by {self.rollbacks.lr_scale:g}",
         )
 
     def alert(self, title: str, text: str) -> None:
-        """Report what a person should know of now."""
+        """Report something that a person should know now."""
         self.progress.say(f"{title}: {text}")
         for tracker in self.trackers:
             tracker.alert(self.train_state.images, title, text)
 
     def snapshot(self) -> dict[str, float]:
-        """Write the sample grids. Returns how diverse the samples are, in the diversity of reals."""
-        share = 0.0
+        """Write the sample grids. Returns the samples' diversity relative to that of reals."""
+        diversity = 0.0
         if self.accelerator.is_main_process:
             folder = self.run_folder / "samples" / f"{self.train_state.images:010d}"
             generator = self.average.refreshed()
             paths = save_grids(generator, folder, self.device)
             for tracker in self.trackers:
                 tracker.grids(self.train_state.images, paths)
-            share = relative_diversity(generator, self.loader, self.device)
-        return {"diversity": collective.first(share, self.device)}
+            diversity = relative_diversity(generator, self.loader, self.device)
+        return {"diversity": collective.first(diversity, self.device)}
 
     def evaluate(self) -> EvaluationResult | None:
-        """Measure the average as a checkpoint will hold it. The first rank does, and the others learn nothing."""
-        measured = None
-        if self.accelerator.is_main_process and self.measure is not None:
-            measured = self.measure(
-                copy.deepcopy(self.average.refreshed())
-            )  # which it may do with as it likes
+        """Evaluate the moving average as a checkpoint will hold it. Only the first rank does and gets the result."""
+        result = None
+        if self.accelerator.is_main_process and self.evaluate_generator is not None:
+            result = self.evaluate_generator(copy.deepcopy(self.average.refreshed()))  # a copy it may change
         collective.any_rank(False, self.device)  # wait for it
-        return measured
+        return result
 
     def write_video(self) -> None:
         """Write the growth video."""
@@ -306,17 +290,17 @@ class Trainer:
                 for tracker in self.trackers:
                     tracker.video(self.train_state.images, path)
 
-    def save(self, measured: EvaluationResult | None = None) -> None:
+    def save(self, result: EvaluationResult | None = None) -> None:
         """Write a checkpoint; never of a state whose loss was not finite."""
         self.log()
         if self.accelerator.is_main_process:
             about = {**self.about, "images": self.train_state.images}
             more = {
                 "processes": self.accelerator.num_processes,
-                "pieces": self.micro_batches,
-                "measured": measured and asdict(measured),
+                "micro_batches": self.micro_batches,
+                "evaluation": result and asdict(result),
             }
-            kept = (self.recipe.keep, self.recipe.keep_best)
+            kept = (self.options.keep, self.options.keep_best)
             folder = checkpoint.save(
                 self.run_folder, self.system, self.average, self.train_state, about, *kept, more
             )

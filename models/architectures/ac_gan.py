@@ -73,6 +73,8 @@ class ACGANDiscriminator(Discriminator):
     All but the first have batch norm.
     """
 
+    predicts_classes = True
+
     def __init__(
         self,
         classes: int,  # number of labels, at least one

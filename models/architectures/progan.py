@@ -183,6 +183,7 @@ class ProGANDiscriminator(Discriminator):
         aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
     ) -> None:
         super().__init__()
+        self.predicts_classes = classes > 0
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
         check_widths(resolution, widths)
         self.resolutions, self.blend = (resolution,), 1.0

@@ -179,7 +179,7 @@ def test_a_step_at_1024_of_other_channels(recipe: Recipe, channels: int) -> None
         gradients = [p.grad for p in updater.network.parameters() if p.grad is not None]
         assert all(gradient.isfinite().all() for gradient in gradients)
         assert sum(gradient.abs().sum() for gradient in gradients) > 0
-        updater.optimizer.step()
+        updater.spec.optimizer.step()
     with torch.no_grad():
         pictures = system.generator(system.generator.prior(1, torch.Generator().manual_seed(0)))
     assert [tuple(picture.shape) for picture in pictures] == [(1, channels, side, side) for side in SIDES]

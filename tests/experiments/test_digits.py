@@ -208,7 +208,7 @@ def test_cgan_is_trained_by_either_optimizer() -> None:
     kinds = {}
     for name in ("cgan", "cgan-adam"):
         updaters = SYSTEMS[name].recipe.build(DataFormat(1, NAMES)).updaters
-        kinds[name] = {type(updater.optimizer) for updater in updaters}
+        kinds[name] = {type(updater.spec.optimizer) for updater in updaters}
     assert kinds == {"cgan": {torch.optim.SGD}, "cgan-adam": {torch.optim.Adam}}
 
 

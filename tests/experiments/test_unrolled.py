@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from experiments.mixtures import ring
 from experiments.points import PointDiscriminator, PointGenerator
-from experiments.unrolled import Adam, GenerateUnrolled
+from experiments.unrolled import Adam, UnrolledGeneratorUpdater
 from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.rng import KeyedRNG
 from training.system import Batch, TrainState
-from training.updaters.adversarial import Generate
+from training.updaters.adversarial import GeneratorUpdater
 from training.updaters.images import latents
 
 CLOCK = TrainState(0, 100, 0)
@@ -31,9 +31,9 @@ def _pair() -> tuple[PointGenerator, PointDiscriminator, torch.optim.Adam]:
     return g, d, torch.optim.Adam(d.parameters(), lr=0.01, betas=(0.5, 0.999))
 
 
-def _side(g: PointGenerator, d: PointDiscriminator, adam: torch.optim.Adam, steps: int) -> GenerateUnrolled:
+def _side(g: PointGenerator, d: PointDiscriminator, adam: torch.optim.Adam, steps: int) -> UnrolledGeneratorUpdater:
     own = torch.optim.Adam(g.parameters())
-    return GenerateUnrolled("g", g, own, lambda _: 0.01, d, OBJECTIVE, adam=adam, steps=steps)
+    return UnrolledGeneratorUpdater("g", g, own, lambda _: 0.01, d, OBJECTIVE, adam=adam, steps=steps)
 
 
 def _step(d: PointDiscriminator, adam: torch.optim.Adam, reals: Tensor, fakes: Tensor) -> None:
@@ -62,7 +62,7 @@ def test_the_weights_to_come_are_those_of_the_optimiser(before: int) -> None:
 
 def test_without_steps_it_is_the_plain_generators_side() -> None:
     g, d, adam = _pair()
-    plain = Generate("g", g, torch.optim.Adam(g.parameters()), lambda _: 0.01, d, OBJECTIVE)
+    plain = GeneratorUpdater("g", g, torch.optim.Adam(g.parameters()), lambda _: 0.01, d, OBJECTIVE)
     gradients = [
         torch.autograd.grad(side.compute_loss(_batch(), CLOCK).loss, list(g.parameters()))
         for side in (plain, _side(g, d, adam, 0), _side(g, d, adam, 2))

@@ -25,7 +25,7 @@ from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.wgan import wgan, wgan_cpu, wgan_gp
 from training.rng import KeyedRNG
 from training.system import Batch, System, TrainState
-from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
 START = TrainState(0, 1000, 0)
 CONVOLUTIONAL = (
@@ -42,12 +42,12 @@ def _small(recipe: Recipe) -> Recipe:
     return replace(recipe, resolution=16, hidden=20, units=10, latent_size=12, batch=8)
 
 
-def _game(recipe: Recipe) -> tuple[System, Discriminate, Generate]:
+def _game(recipe: Recipe) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
     system = _small(recipe).build(DataFormat(3))
     d, g = system.updaters
-    assert isinstance(d, Discriminate)
-    assert isinstance(g, Generate)
+    assert isinstance(d, DiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return system, d, g
 
 
@@ -56,7 +56,7 @@ def _batch(size: int = 16) -> Batch:
     return Batch(reals, None, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(size, 8))
 
 
-def _scores(d: Discriminate) -> tuple[Tensor, Tensor]:
+def _scores(d: DiscriminatorUpdater) -> tuple[Tensor, Tensor]:
     batch = _batch()
     with torch.no_grad():
         fakes = d.generator(batch.rng.draw("latents", d.generator.prior))
@@ -94,13 +94,13 @@ def test_the_papers_settings(
     assert recipe.batch == batch
     updaters = _game(recipe)[0].updaters
     for updater, rate in zip(updaters, (lr_d, lr_g), strict=True):
-        assert type(updater.optimizer).__name__ == kind
-        assert updater.optimizer.param_groups[0].get("betas") == betas
-        assert updater.learning_rate(START) == pytest.approx(rate)
+        assert type(updater.spec.optimizer).__name__ == kind
+        assert updater.spec.optimizer.param_groups[0].get("betas") == betas
+        assert updater.spec.lr(START) == pytest.approx(rate)
 
 
 def test_the_first_gans_step_size_falls_with_its_steps() -> None:
-    rate = gan().build(DataFormat(1)).updaters[0].learning_rate
+    rate = gan().build(DataFormat(1)).updaters[0].spec.lr
     assert rate(TrainState(100 * 1000, 10**9, 0)) == pytest.approx(0.1 / 1.000004**1000)
     assert rate(TrainState(10**9, 10**9, 0)) == 1e-6
 
@@ -109,7 +109,7 @@ def test_the_first_gans_momentum_grows_for_250_epochs() -> None:
     for updater in gan().build(DataFormat(1)).updaters:
         for epochs, momentum in ((0, 0.5), (125, 0.6), (250, 0.7), (500, 0.7)):
             updater.pace(TrainState(epochs * 50_000, 10**9, 0))
-            assert updater.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
+            assert updater.spec.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> N
     assert all(value.abs().max() <= 0.01 for value in weights.values())
     assert any(value.abs().max() > 0.01 for value in system.generator.parameters())
     d.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-    d.optimizer.step()
+    d.spec.optimizer.step()
     moved = dict(d.network.named_parameters())
     assert all(value.abs().max() <= 0.01 for value in moved.values())
     assert any(not torch.equal(value, weights[name]) for name, value in moved.items())

@@ -20,7 +20,7 @@ from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.stacked_gan import StackedGANRecipe
 from training.rng import KeyedRNG
 from training.system import Batch, System, TrainState, Updater
-from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.mine import Measure
 from training.updaters.stacked_gan import Bottom, DiscriminateLevel, GenerateLevel, Top
 
@@ -60,16 +60,16 @@ def _batch() -> Batch:
     return Batch(reals, torch.arange(8) % 2, draws, Stage(16, 8))
 
 
-def _latents(updater: Discriminate | Generate) -> Tensor:
-    generator = updater.generator if isinstance(updater, Discriminate) else updater.network
+def _latents(updater: DiscriminatorUpdater | GeneratorUpdater) -> Tensor:
+    generator = updater.generator if isinstance(updater, DiscriminatorUpdater) else updater.network
     z = _batch().rng.draw("latents", generator.prior)
     return generator.with_labels(z, torch.arange(8) % 2) if generator.class_names else z
 
 
-def _pair(system: System) -> tuple[Discriminate, Generate]:
+def _pair(system: System) -> tuple[DiscriminatorUpdater, GeneratorUpdater]:
     d, g = system.updaters[0], system.updaters[-1]
-    assert isinstance(d, Discriminate)
-    assert isinstance(g, Generate)
+    assert isinstance(d, DiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return d, g
 
 
@@ -86,14 +86,14 @@ def _pair(system: System) -> tuple[Discriminate, Generate]:
 def test_the_papers_settings(name: str, batch: int, kind: str, rates: list[float]) -> None:
     assert RECIPES[name]().batch == batch
     updaters = _game(name).updaters
-    assert [updater.learning_rate(START) for updater in updaters] == pytest.approx(rates)
+    assert [updater.spec.lr(START) for updater in updaters] == pytest.approx(rates)
     for updater in updaters:
-        assert type(updater.optimizer).__name__ == kind
-        assert updater.optimizer.param_groups[0].get("betas", (0.5, 0.999)) == (0.5, 0.999)
+        assert type(updater.spec.optimizer).__name__ == kind
+        assert updater.spec.optimizer.param_groups[0].get("betas", (0.5, 0.999)) == (0.5, 0.999)
 
 
 def test_cgans_step_size_falls_with_its_steps_to_its_end() -> None:
-    rate = _game("cgan", batch=100).updaters[0].learning_rate
+    rate = _game("cgan", batch=100).updaters[0].spec.lr
     assert rate(TrainState(100 * 1000, 10**9, 0)) == pytest.approx(0.02 / 1.00004**1000)
     assert rate(TrainState(10**9, 10**9, 0)) == 1e-6
 
@@ -159,11 +159,11 @@ def test_infogans_sides_want_the_same_codes_read() -> None:
 
 def test_infogans_q_is_moved_with_the_discriminator() -> None:
     d, g = _pair(_game("infogan"))
-    moved = {id(p) for group in d.optimizer.param_groups for p in group["params"]}
+    moved = {id(p) for group in d.spec.optimizer.param_groups for p in group["params"]}
     q = [p for name, p in d.network.named_parameters() if name.startswith("read")]
     assert q
     assert all(id(parameter) in moved for parameter in q)
-    assert not moved & {id(p) for group in g.optimizer.param_groups for p in group["params"]}
+    assert not moved & {id(p) for group in g.spec.optimizer.param_groups for p in group["params"]}
 
 
 def test_mines_players_share_one_bound() -> None:
@@ -274,10 +274,10 @@ def test_the_encoder_tells_labels() -> None:
     updater = system.updaters[0]
     before = updater.compute_loss(_batch(), START)
     for _ in range(300):
-        updater.optimizer.zero_grad()
+        updater.spec.optimizer.zero_grad()
         updater.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-        updater.optimizer.param_groups[0]["lr"] = 0.003
-        updater.optimizer.step()
+        updater.spec.optimizer.param_groups[0]["lr"] = 0.003
+        updater.spec.optimizer.step()
     after = updater.compute_loss(_batch(), START)
     assert after.loss < 0.1 * before.loss
     assert after.scalars["encoder/accuracy"] == 1

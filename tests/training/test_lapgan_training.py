@@ -207,7 +207,7 @@ def test_momentum_and_step_size_follow_the_epochs() -> None:
     for epochs, momentum in ((0, 0.5), (100, 0.58), (1000, 0.8)):
         train_state = TrainState(epochs * 50_000, 10**9, 0)
         updater.pace(train_state, share=0.5)
-        (group,) = updater.optimizer.param_groups
+        (group,) = updater.spec.optimizer.param_groups
         assert group["momentum"] == pytest.approx(momentum)
         assert group["lr"] == pytest.approx(0.01 / 1.0004**epochs)
 
@@ -215,7 +215,7 @@ def test_momentum_and_step_size_follow_the_epochs() -> None:
 def test_adam_keeps_its_decays() -> None:
     updater = _player(_build(optimizer="adam"), "d16")
     updater.pace(START)
-    assert updater.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
+    assert updater.spec.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
     assert updater.momentum is None
 
 
@@ -295,13 +295,13 @@ def test_the_margin_rule(real: float, fake: float, d: bool, g: bool) -> None:
 def test_who_waits_takes_no_step(logits: float, margin: float, moving: set[str]) -> None:
     system = _build(levels=(16,), margin=margin)
     d, g, recorder = _pair(system, 16, logits)
-    d.optimizer = torch.optim.SGD(recorder.parameters(), lr=0.1, momentum=0.5)
-    g.optimizer.param_groups[0]["momentum"] = 0.5
+    d.spec.optimizer = torch.optim.SGD(recorder.parameters(), lr=0.1, momentum=0.5)
+    g.spec.optimizer.param_groups[0]["momentum"] = 0.5
     table = Table(system, Accelerator(cpu=True))
     for updater in (d, g):
         scalars = table.gradients(updater, _batch(), START, 8)
         assert table.step(updater, START, scalars).isfinite()
-    assert {updater.name for updater in (d, g) if updater.optimizer.state} == moving
+    assert {updater.name for updater in (d, g) if updater.spec.optimizer.state} == moving
     assert (recorder.logits.item() != pytest.approx(logits)) == ("d16" in moving)
 
 

@@ -22,7 +22,7 @@ from training.recipes.modern import ModernRecipe, modern, modern_cpu
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
 from training.system import Batch, TrainState
-from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
 RECIPE = ModernRecipe(
     resolution=16, kimg=0.4, batch=8, widths=(8, 6, 4), blocks=1, latent_size=8, r1=(2.0, 0.3)
@@ -37,11 +37,11 @@ TINY = (
 LAST = 160  # images of TINY
 
 
-def _players(data: DataFormat, **changes: object) -> tuple[Discriminate, Generate]:
+def _players(data: DataFormat, **changes: object) -> tuple[DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
     d, g = replace(RECIPE, **changes).build(data).updaters  # type: ignore[arg-type]
-    assert isinstance(d, Discriminate)
-    assert isinstance(g, Generate)
+    assert isinstance(d, DiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return d, g
 
 

@@ -27,7 +27,7 @@ from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
 from training.system import Batch, LossOutput, System, TrainState, Updater
 from training.trainer import Trainer, TrainingError
-from training.updaters.adversarial import Discriminate
+from training.updaters.adversarial import DiscriminatorUpdater
 
 CPU = torch.device("cpu")
 THREE_PHASES = Growth((Phase(0, 16, 8, 4), Phase(16, 32, 8, 8, fading=True), Phase(32, inf, 8, 8)))
@@ -191,7 +191,7 @@ def test_pieces_are_bounded_by_the_recipe_and_by_an_earlier_choice() -> None:
 
 
 @dataclass
-class Hungry(Discriminate):
+class Hungry(DiscriminatorUpdater):
     """A discriminator's side that computes no more than three pictures at once."""
 
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
@@ -234,7 +234,7 @@ def test_a_checkpoint_is_as_large_as_announced(data: Path, tmp_path: Path) -> No
     assert announced < size < announced * 1.2 + 30_000  # names and settings come on top
 
 
-class Weak(Discriminate):
+class Weak(DiscriminatorUpdater):
     """A discriminator's side that once, after 24 images, finds no memory."""
 
     failed = False

@@ -24,7 +24,7 @@ from training.recipes.progan import ProGANRecipe, progan, progan_cpu
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
 from training.system import Batch, System, TrainState
-from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.images import faded, latents
 
 RECIPE = ProGANRecipe(
@@ -53,12 +53,12 @@ SECONDS = 200  # within which a moment that is waited for comes
 START = TrainState(0, 1000, 0)
 
 
-def _build(data: DataFormat, **changes: object) -> tuple[System, Discriminate, Generate]:
+def _build(data: DataFormat, **changes: object) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
     system = replace(RECIPE, **changes).build(data)  # type: ignore[arg-type]
     d, g = system.updaters
-    assert isinstance(d, Discriminate)
-    assert isinstance(g, Generate)
+    assert isinstance(d, DiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return system, d, g
 
 
@@ -128,10 +128,10 @@ def test_a_bad_field(changes: dict[str, object], message: str) -> None:
 def test_optimisers_are_the_papers() -> None:
     _, d, g = _build(DataFormat(3))
     for updater in (d, g):
-        (group,) = updater.optimizer.param_groups
+        (group,) = updater.spec.optimizer.param_groups
         assert group["betas"] == (0.0, 0.99)
         assert group["eps"] == 1e-8
-        assert updater.learning_rate(START) == updater.learning_rate(TrainState(999, 1000, 9)) == 0.001
+        assert updater.spec.lr(START) == updater.spec.lr(TrainState(999, 1000, 9)) == 0.001
 
 
 def test_the_average_follows_the_growth_and_averages_weights_alone() -> None:
@@ -176,13 +176,13 @@ def test_both_sides_move_at_every_stage(channels: int, classes: int) -> None:
     for stage in (Stage(4, 8), Stage(8, 8, 0.25, 1), Stage(8, 8, 1.0, 2), Stage(16, 8, 0.5, 3)):
         batch = _batch(stage, channels, classes)
         for updater in updaters:
-            updater.optimizer.zero_grad()
+            updater.spec.optimizer.zero_grad()
             move = updater.compute_loss(batch, START)
             assert ("loss/class_g" in move.scalars or "loss/class_fake" in move.scalars) == bool(classes)
             move.loss.backward()
             before = updater.network.state_dict()
             before = {name: value.clone() for name, value in before.items()}
-            updater.optimizer.step()
+            updater.spec.optimizer.step()
             assert differences(before, updater.network.state_dict())
             assert all(value.isfinite().all() for value in updater.network.state_dict().values())
 
@@ -193,10 +193,10 @@ def test_the_class_loss_teaches_the_generator_its_labels() -> None:
     losses = []
     for _ in range(30):
         for updater in (d, g):
-            updater.optimizer.zero_grad()
+            updater.spec.optimizer.zero_grad()
             move = updater.compute_loss(_batch(Stage(4, 8), classes=2), START)
             move.scalars["loss/class_g" if updater is g else "loss/class_fake"].backward()
-            updater.optimizer.step()
+            updater.spec.optimizer.step()
         losses.append(move.scalars["loss/class_g"].item())
     assert losses[-1] < 0.2 < losses[0]
 

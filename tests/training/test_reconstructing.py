@@ -22,9 +22,9 @@ from training.recipes.recipe import DataFormat, Recipe
 from training.recipes.vae import VAERecipe, vae_cpu
 from training.rng import KeyedRNG
 from training.system import Batch, System, TrainState
-from training.updaters.adversarial import Generate
+from training.updaters.adversarial import GeneratorUpdater
 from training.updaters.autoencoder import Reconstruct, distance_to_prior, surprise
-from training.updaters.began import DiscriminateInEquilibrium, Equilibrium
+from training.updaters.began import EquilibriumDiscriminatorUpdater, Equilibrium
 from training.updaters.images import latents
 
 START = TrainState(0, 1000, 0)
@@ -78,7 +78,7 @@ def test_the_papers_settings() -> None:
     decay = [
         group["weight_decay"]
         for updater in _game(gran()).updaters
-        for group in updater.optimizer.param_groups
+        for group in updater.spec.optimizer.param_groups
     ]
     assert decay == [5e-6, 0]
 
@@ -170,10 +170,10 @@ def test_convergence_by_hand() -> None:
     assert equilibrium.convergence(*_errors(0.5, 0.4)).item() == pytest.approx(0.65)  # not symmetric
 
 
-def _equilibrium(recipe: Recipe) -> tuple[DiscriminateInEquilibrium, Generate]:
+def _equilibrium(recipe: Recipe) -> tuple[EquilibriumDiscriminatorUpdater, GeneratorUpdater]:
     d, g = _game(recipe).updaters
-    assert isinstance(d, DiscriminateInEquilibrium)
-    assert isinstance(g, Generate)
+    assert isinstance(d, EquilibriumDiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return d, g
 
 
@@ -208,7 +208,7 @@ def test_the_step_size_of_began_is_halved() -> None:
         (9_000_000, 2e-5),
     ):
         for updater in (d, g):
-            assert updater.learning_rate(TrainState(images, 10**8, 0)) == pytest.approx(expected)
+            assert updater.spec.lr(TrainState(images, 10**8, 0)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ def _play(system: System, rounds: range) -> None:
             reals, None, KeyedRNG(0, train_state.images, 4, slice(0, 4), torch.device("cpu")), Stage(8, 4)
         )
         for updater in system.updaters:
-            updater.optimizer.zero_grad()
+            updater.spec.optimizer.zero_grad()
             updater.compute_loss(batch, train_state).loss.backward()
-            updater.optimizer.step()
+            updater.spec.optimizer.step()
 
 
 def test_moments_go_on_in_channels_last(tmp_path: Path) -> None:

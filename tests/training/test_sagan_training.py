@@ -21,7 +21,7 @@ from training.recipes.recipe import DataFormat
 from training.recipes.sagan import SAGANRecipe, sagan, sagan_cpu
 from training.rng import KeyedRNG
 from training.system import Batch, System, TrainState, Updater
-from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
 RECIPE = SAGANRecipe(
     resolution=16, kimg=1, batch=8, widths=(8, 6, 4), noise_size=12, attention=(8,), lr_g=0.01, lr_d=0.02
@@ -34,12 +34,12 @@ TINY = (
 START = TrainState(0, 1000, 0)
 
 
-def _game(classes: tuple[str, ...] = ("a", "b")) -> tuple[System, Discriminate, Generate]:
+def _game(classes: tuple[str, ...] = ("a", "b")) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
     system = RECIPE.build(DataFormat(3, classes))
     d, g = system.updaters
-    assert isinstance(d, Discriminate)
-    assert isinstance(g, Generate)
+    assert isinstance(d, DiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return system, d, g
 
 
@@ -56,9 +56,9 @@ def _vectors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _step(updater: Updater) -> None:
-    updater.optimizer.zero_grad()
+    updater.spec.optimizer.zero_grad()
     updater.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
-    updater.optimizer.step()
+    updater.spec.optimizer.step()
 
 
 def test_the_papers_settings() -> None:
@@ -66,9 +66,9 @@ def test_the_papers_settings() -> None:
     assert (recipe.resolution, recipe.batch, recipe.kimg) == (128, 256, 256_000)
     assert (recipe.lr_g, recipe.lr_d) == (1e-4, 4e-4)
     d, g = replace(recipe, widths=(4, 4, 4, 4, 4, 4)).build(DataFormat(3)).updaters
-    assert [updater.optimizer.param_groups[0]["betas"] for updater in (d, g)] == [(0.0, 0.9)] * 2
-    assert [updater.learning_rate(TrainState(0, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]
-    assert [updater.learning_rate(TrainState(1000, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]
+    assert [updater.spec.optimizer.param_groups[0]["betas"] for updater in (d, g)] == [(0.0, 0.9)] * 2
+    assert [updater.spec.lr(TrainState(0, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]
+    assert [updater.spec.lr(TrainState(1000, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]
 
 
 def test_the_recipe_for_cpus_builds() -> None:

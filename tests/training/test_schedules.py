@@ -5,7 +5,7 @@ import math
 import pytest
 
 from training.recipes.msg_gan import MSGRecipe
-from training.schedules import beginning, constant, cosine, decaying, halved, rising
+from training.schedules import starting_at, constant, cosine, decaying, halved, rising
 from training.system import Schedule, TrainState
 
 
@@ -69,7 +69,7 @@ def test_a_recipe_of_scheduled_penalties_refuses_what_makes_no_sense(
         (decaying(8.0, 1.0, 500.0, end=1.0), [8.0, 4.0, 2.0, 1.0]),
         (halved(8.0, 1.0, 1000.0), [8.0, 8.0, 4.0, 1.0]),
         (rising(0.5, 0.1, 500.0, 0.8), [0.5, 0.6, 0.7, 0.8]),
-        (beginning(1000, 0.2), [0.0, 0.0, 0.2, 0.2]),
+        (starting_at(1000, 0.2), [0.0, 0.0, 0.2, 0.2]),
     ],
 )
 def test_schedules_by_hand(schedule: Schedule, values: list[float]) -> None:

@@ -40,7 +40,7 @@ from training.recipes.sagan import SAGANRecipe
 from training.recipes.stacked_gan import StackedGANRecipe
 from training.rng import KeyedRNG
 from training.system import Batch, LossOutput, TrainState, Updater
-from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.images import scales
 
 SMALL: dict[str, Any] = {"resolution": 8, "kimg": 1, "batch": 8}
@@ -61,11 +61,11 @@ RECIPES: list[DuelRecipe] = [
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: type(recipe).__name__)
 
 
-def _players(recipe: DuelRecipe) -> tuple[Discriminate, Generate]:
+def _players(recipe: DuelRecipe) -> tuple[DiscriminatorUpdater, GeneratorUpdater]:
     data = DataFormat(3, ("a", "b") if recipe.needs_labels else ())
     d, *_, g = set_up_system(recipe, data, torch.device("cpu")).updaters
-    assert isinstance(d, Discriminate)
-    assert isinstance(g, Generate)
+    assert isinstance(d, DiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return d, g
 
 
@@ -123,11 +123,11 @@ def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
     assert ("penalty/dragan" in d.compute_loss(batch, START).scalars) == (dragan > 0)
     for updater in (d, g):
         for _ in range(2):
-            updater.optimizer.zero_grad()
+            updater.spec.optimizer.zero_grad()
             updater.compute_loss(batch, START).loss.backward()
-            updater.optimizer.step()
+            updater.spec.optimizer.step()
         moved = [p for p in updater.network.parameters() if p.grad is not None]
-        assert all(updater.optimizer.state[p]["history_steps"] == 2 for p in moved)
+        assert all(updater.spec.optimizer.state[p]["history_steps"] == 2 for p in moved)
     assert d.augment is g.augment
     assert d.augment.noise(START) == 0.3
 
@@ -145,7 +145,7 @@ def test_every_recipes_discriminator_can_be_told_of_the_batch(recipe: DuelRecipe
     assert g.discriminator is d.network
     for updater in (d, g):
         updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
-    d.optimizer.step()
+    d.spec.optimizer.step()
     grads = [
         parameter.grad for module in (d.network.see, d.network.read) for parameter in module.parameters()
     ]
@@ -158,7 +158,7 @@ def test_every_recipe_takes_spectral_norm_and_two_time_scales(recipe: DuelRecipe
     batch = _batch_for(recipe)
     plain, _ = _players(recipe)
     d, g = _players(replace(recipe, spectral=True, time_scale=4.0))
-    assert d.learning_rate(START) == pytest.approx(4 * plain.learning_rate(START))
+    assert d.spec.lr(START) == pytest.approx(4 * plain.spec.lr(START))
     norms = spectral_norms(d.network)
     kinds = (nn.Conv2d, nn.Linear, EqualizedConv2d, EqualizedLinear)
     layers = [module for module in plain.network.modules() if isinstance(module, kinds)]
@@ -168,7 +168,7 @@ def test_every_recipe_takes_spectral_norm_and_two_time_scales(recipe: DuelRecipe
     for updater in (g, d):
         updater.pace(START)
         updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
-        updater.optimizer.step()
+        updater.spec.optimizer.step()
     moved = [not torch.equal(norm.left, was) for (norm, _), was in zip(norms, before, strict=True)]
     assert any(moved)
     assert all(weight.isfinite().all() for _, weight in norms)
@@ -258,7 +258,7 @@ def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
     g.compute_loss(_batch(), START)
     d.compute_loss(_batch(), START).loss.backward()
     assert torch.equal(norm.left, before)
-    d.optimizer.step()
+    d.spec.optimizer.step()
     assert not torch.equal(norm.left, before)
 
 
@@ -377,8 +377,8 @@ class TestLevels:
         tricked = _levels(recipe, spectral=True, time_scale=3.0, historical=0.1)
         for one, other in zip(plain, tricked, strict=True):
             judges = one.name.startswith("d")
-            assert other.learning_rate(START) == pytest.approx(
-                one.learning_rate(START) * (3 if judges else 1)
+            assert other.spec.lr(START) == pytest.approx(
+                one.spec.lr(START) * (3 if judges else 1)
             )
             norms = spectral_norms(other.network)
             assert bool(norms) == judges

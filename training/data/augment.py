@@ -19,7 +19,6 @@ then depends on the draw.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +28,8 @@ from models.layers.equalized import wide
 from training.data.instance_noise import noisy
 from training.distributed.collective import mean_over_ranks
 from training.rng import KeyedRNG
-from training.system import Schedule, TrainState
+from training.schedules import Schedule, TrainState, zero
 
-OperationName = Literal["flip", "color", "translation", "cutout"]
 Apply = Callable[[Tensor, Tensor, int], Tensor]
 
 
@@ -110,7 +108,7 @@ class Operation:
     numbers: int  # k, numbers from U(0, 1) that say what is done to a sample
 
 
-OPERATIONS: dict[OperationName, Operation] = {  # in the order in which they are applied
+OPERATIONS: dict[str, Operation] = {  # in the order in which they are applied
     "flip": Operation(flip, 1),
     "color": Operation(color, 3),
     "translation": Operation(translation, 2),
@@ -182,19 +180,14 @@ class Adaptive(nn.Module):
         self.steps *= 1 - due
 
 
-def silent(_: TrainState) -> float:
-    """Noise that is always zero."""
-    return 0.0
-
-
 class Augmentation(nn.Module):
     """Some of the operations, each applied to a sample with probability p, and noise on every sample."""
 
     def __init__(
         self,
-        operations: Collection[OperationName],  # which; their order does not matter
+        operations: Collection[str],  # which; their order does not matter
         probability: Scheduled | Adaptive,  # p
-        noise: Schedule = silent,  # standard deviation of instance noise
+        noise: Schedule = zero,  # standard deviation of instance noise
     ) -> None:
         super().__init__()
         self.operations, self.probability, self.noise = operations, probability, noise

@@ -27,13 +27,13 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     Raises:
         ValueError: accelerate's configuration asks for what the recipe does not, or the batch cannot be dealt out.
     """
-    check_configuration(os.environ, recipe.precision)
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
+    check_configuration(os.environ, recipe.compute.precision)
+    accelerator = Accelerator(mixed_precision="bf16" if recipe.compute.precision == "bf16" else "no")
     if accelerator.distributed_type not in _WAYS:
         raise ValueError(
             f"distributed_type {accelerator.distributed_type.value} is not supported: choose CPUs or GPUs"
         )
-    for phase in recipe.growth().phases:
+    for phase in recipe.growth_schedule().phases:
         if phase.batch % accelerator.num_processes:
             raise ValueError(
                 f"batch {phase.batch} (at {phase.resolution}x{phase.resolution}) does not divide among "

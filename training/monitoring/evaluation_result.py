@@ -1,4 +1,4 @@
-"""How good a run's generator is found to be while it trains, by a measure that the run is given."""
+"""The result of evaluating a run's generator while it trains, by a function that the run is given."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from models.generator import Generator
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What a measure found."""
+    """What an evaluation found."""
 
     figures: Mapping[str, float]  # by name
-    rank: str  # name of the figure that checkpoints are compared by: the less, the better
-    protocol: str  # how it was measured: only figures of one protocol are compared
+    rank: str  # name of the figure that checkpoints are compared by: lower is better
+    protocol: str  # how it was evaluated: only figures of one protocol are compared
 
     @property
     def value(self) -> float:
@@ -20,8 +20,8 @@ class EvaluationResult:
         return self.figures[self.rank]
 
     def comparable(self, other: "EvaluationResult") -> bool:
-        """Whether the other was measured in the same way."""
+        """Whether the other was evaluated in the same way."""
         return (self.rank, self.protocol) == (other.rank, other.protocol)
 
 
-Measure = Callable[[Generator], EvaluationResult | None]  # None: the pictures are too small yet
+Evaluate = Callable[[Generator], EvaluationResult | None]  # None: the images are still too small

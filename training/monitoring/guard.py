@@ -11,36 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Literal
 
 from common.atomic import write_text
+from training.monitoring.options import MonitoringOptions, Policy
 from training.monitoring.tracking import Tracker, read_lines
 from training.rng import derive_seed
 
-Policy = Literal["warn", "stop", "rollback"]
 Line = Mapping[str, float]  # what was logged at one time, `images` among it
-
-
-@dataclass(frozen=True)
-class GuardSettings:
-    """What counts as trouble, and what is done about it."""
-
-    policy: Policy = "warn"  # on exploding gradients and a victory; on a loss not finite at least stop
-    collapse: Policy = "warn"  # on samples that are too much alike
-    gradient: float = 1000.0  # norm of a player's gradient, in its median until then, that is an explosion
-    won: float = 0.01  # discriminator's loss that is a victory, where losses are not negative
-    diversity: float = 0.1  # distance between samples, in that between reals, that is a collapse
-    patience: int = 5  # reports in a row that make a victory, or snapshots a collapse that was never diverse
-    rollbacks: int = 3  # at most; then the run stops
-    slower: float = 0.5  # factor of all learning rates at each rollback
-
-    def __post_init__(self) -> None:
-        for field in ("gradient", "patience", "slower"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"guard.{field} must be positive, not {getattr(self, field)}")
-        for field in ("won", "diversity", "rollbacks"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"guard.{field} must not be negative, not {getattr(self, field)}")
 
 
 @dataclass(frozen=True)
@@ -142,14 +119,14 @@ def _before(lines: Sequence[Line], bad: int) -> int:
 class Guard:
     """The detectors and their policies, over the lines that a run has logged."""
 
-    def __init__(self, settings: GuardSettings, lines: Sequence[Line]) -> None:
+    def __init__(self, options: MonitoringOptions, lines: Sequence[Line]) -> None:
         self.lines = list(lines)
-        broken: Policy = "stop" if settings.policy == "warn" else settings.policy
+        broken: Policy = "stop" if options.guard_policy == "warn" else options.guard_policy
         self.detectors: tuple[tuple[Detector, Policy], ...] = (
             (NotFinite(), broken),
-            (Exploding(settings.gradient), settings.policy),
-            (Won(settings.won, settings.patience), settings.policy),
-            (Collapsed(settings.diversity, settings.patience), settings.collapse),
+            (Exploding(options.guard_gradient), options.guard_policy),
+            (Won(options.guard_won, options.guard_patience), options.guard_policy),
+            (Collapsed(options.guard_diversity, options.guard_patience), options.guard_collapse),
         )
 
     def check(self, line: Line) -> list[tuple[Finding, Policy]]:
@@ -171,19 +148,19 @@ def logged(run: Path, images: int) -> list[Line]:
 class Rollbacks:
     """How often the run was set back, in RUN/rollbacks.json: each time it goes on more slowly, with other noise."""
 
-    def __init__(self, run: Path, settings: GuardSettings) -> None:
-        self._path, self._settings = run / "rollbacks.json", settings
+    def __init__(self, run: Path, options: MonitoringOptions) -> None:
+        self._path, self._options = run / "rollbacks.json", options
         self._made: list[dict[str, int]] = json.loads(self._path.read_text()) if self._path.exists() else []
 
     @property
     def left(self) -> int:
         """How many more there may be."""
-        return self._settings.rollbacks - len(self._made)
+        return self._options.guard_rollbacks - len(self._made)
 
     @property
-    def pace(self) -> float:
+    def lr_scale(self) -> float:
         """Factor of all learning rates."""
-        return self._settings.slower ** len(self._made)
+        return self._options.guard_lr_factor ** len(self._made)
 
     def seed(self, seed: int) -> int:
         """The seed of noise for a run of that seed."""

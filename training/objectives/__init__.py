@@ -4,7 +4,7 @@ Relativistic objectives need both logits on both sides, so all take both. The ot
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor
@@ -51,4 +51,11 @@ OBJECTIVES |= {
         absolute=name != "kl",  # whose optimal logits is 1 where reals are as likely as fakes, the others' 0
     )
     for name in f_divergence.DIVERGENCES
+}
+OBJECTIVES |= {
+    f"{name}-saturating": replace(
+        OBJECTIVES[name], g=partial(f_divergence.f_gan_bound_g, divergence=divergence)
+    )
+    for divergence in f_divergence.DIVERGENCES
+    if (name := f"f-{divergence}")
 }

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from training.distributed.collective import mean_over_ranks
-from training.updaters.adversarial import LossTerm
+from training.system import LossTerm
 
 
 def donsker_varadhan(joint: Tensor, marginal: Tensor) -> Tensor:

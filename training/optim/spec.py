@@ -1,35 +1,37 @@
-"""How a network is moved: its optimiser, and what of that changes over a run."""
+"""How a network is optimized: the optimizer, its learning rate, and its momentum where that changes."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from training.schedules import constant
-from training.system import Count, Schedule, TrainState, none
+from training.schedules import Schedule, TrainState, constant
 
 
-class OptimizerSpec(NamedTuple):
-    """How a network is moved."""
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """An optimizer and the schedules of its settings."""
 
     optimizer: torch.optim.Optimizer
-    learning_rate: Schedule
-    moves: int = 1  # per ordinary round, each on a batch of its own
-    extra: Count = none  # moves beyond these in special rounds
-    momentum: Schedule | None = None  # the optimiser's, where that changes
+    lr: Schedule  # learning rate
+    momentum: Schedule | None = None  # None: as the optimizer was built
+
+    def apply_schedules(self, train_state: TrainState, lr_scale: float = 1.0) -> None:
+        """Set the learning rate, times `lr_scale`, and the momentum."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr(train_state) * lr_scale
+            if self.momentum is not None:
+                group["momentum"] = self.momentum(train_state)
 
 
-Mover = Callable[[nn.Module], OptimizerSpec]
-
-
-def adam(lr: float | Schedule, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 0.0) -> Mover:
-    """Adam with a step size that stays, or that changes."""
-    rate = lr if callable(lr) else constant(lr)
-
-    def steps(network: nn.Module) -> OptimizerSpec:
-        first, parameters = rate(TrainState(0, 1, 0)), network.parameters()
-        optimizer = torch.optim.Adam(parameters, first, betas, weight_decay=weight_decay, fused=True)
-        return OptimizerSpec(optimizer, rate)
-
-    return steps
+def adam(
+    network: nn.Module,
+    lr: float | Schedule,
+    betas: tuple[float, float] = (0.5, 0.999),
+    weight_decay: float = 0.0,
+) -> OptimizerSpec:
+    """Adam with a constant or a scheduled learning rate."""
+    schedule = lr if callable(lr) else constant(lr)
+    first, parameters = schedule(TrainState(0, 1, 0)), network.parameters()
+    optimizer = torch.optim.Adam(parameters, first, betas, weight_decay=weight_decay, fused=True)
+    return OptimizerSpec(optimizer, schedule)

@@ -1,4 +1,4 @@
-"""AC-GAN (Odena et al. 2017, arXiv 1610.09585); networks in `models/architectures/ac_gan.py`. For data with labels.
+"""AC-GAN (Odena et al. 2017, arXiv 1610.09585); networks in `models/architectures/ac_gan.py`. For labeled data.
 
 `ac-gan` has the paper's settings for ten classes of ImageNet at 128x128: Adam 0.0002 with betas 0.5 and 0.999, batch
 100, 50 thousand steps. `ac-gan-cpu` has its networks for CIFAR-10.
@@ -10,42 +10,66 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.architectures.ac_gan import ACGANDiscriminator, ACGANGenerator
-from training.optim.spec import adam
-from training.recipes.adversarial_pair import DuelRecipe
-from training.recipes.recipe import DataFormat
+from training.recipes.options import AugmentOptions, OptimizerOptions, PenaltyOptions
+from training.recipes.pair import DiscriminatorOptions, PairOptions, build_pair
+from training.recipes.recipe import ComputeOptions, DataFormat, Recipe
 from training.system import System
 
 
 @dataclass(frozen=True)
-class ACGANRecipe(DuelRecipe):
-    """AC-GAN: a discriminator that tells the class."""
-
-    needs_labels: ClassVar[bool] = True
+class ACGANNetworks:
+    """Networks of AC-GAN."""
 
     widths_g: tuple[int, ...] = (768, 384, 256, 192)  # channels of the generator's features
     widths_d: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels of the discriminator's features
-    noise_size: int = 100  # length of the latent vector without the label
-    classify: float = 1.0  # weight of the class loss
-    lr: float = 0.0002  # Adam's step size, both networks
+    latent_size: int = 100  # length of the latent vector, without the label
+
+
+@dataclass(frozen=True)
+class ACGANRecipe(Recipe):
+    """AC-GAN: a discriminator that also predicts the class."""
+
+    needs_labels: ClassVar[bool] = True
+
+    network: ACGANNetworks = ACGANNetworks()
+    optimizer: OptimizerOptions = OptimizerOptions()
+    pair: PairOptions = PairOptions()
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+    penalties: PenaltyOptions = PenaltyOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
     def build(self, data: DataFormat) -> System:
-        """Build the game."""
-        shape = (data.channels, data.aspect)
-        generator = ACGANGenerator(data.class_names, self.resolution, self.widths_g, self.noise_size, *shape)
-        discriminator = ACGANDiscriminator(len(data.class_names), self.resolution, self.widths_d, *shape)
-        move = adam(self.lr)
-        return self.adversarial_pair(
-            discriminator, generator, move, move, "non-saturating", None, self.classify
+        """Build the system."""
+        network, shape = self.network, (data.channels, data.aspect)
+        generator = ACGANGenerator(
+            data.class_names, self.resolution, network.widths_g, network.latent_size, *shape
         )
+        discriminator = ACGANDiscriminator(len(data.class_names), self.resolution, network.widths_d, *shape)
+        d, g = build_pair(
+            discriminator,
+            generator,
+            self.optimizer,
+            self.pair,
+            self.discriminator,
+            self.penalties,
+            self.augmentation,
+        )
+        return System((d, g), generator)
 
 
 def ac_gan() -> ACGANRecipe:
     """The paper's 128x128; for GPUs."""
-    return ACGANRecipe(resolution=128, kimg=5_000, batch=100)
+    return ACGANRecipe(resolution=128, kimg=5_000, batch=100, pair=PairOptions(classify=1.0))
 
 
 def ac_gan_cpu() -> ACGANRecipe:
     """The paper's networks for CIFAR-10, 32x32; they train on two CPU cores."""
     return ACGANRecipe(
-        resolution=32, kimg=1_000, batch=100, channels_last=True, ema_half_life=6, widths_g=(384, 192, 96)
+        resolution=32,
+        kimg=1_000,
+        batch=100,
+        ema_half_life=6,
+        compute=ComputeOptions(channels_last=True),
+        network=ACGANNetworks(widths_g=(384, 192, 96)),
+        pair=PairOptions(classify=1.0),
     )

@@ -1,46 +1,76 @@
-"""DCGAN (Radford et al. 2016, arXiv 1511.06434), its form with SELU, and LSGAN; networks in `models/architectures/dcgan.py`.
+"""DCGAN (Radford et al. 2016, arXiv 1511.06434) and its form with SELU; networks in `models/architectures/dcgan.py`.
 
 `dcgan` has the paper's settings: Adam 0.0002 with beta1 0.5, batch 128. `selu-dcgan` is the cat experiment of
 A. Jolicoeur-Martineau at 128x128: SELU without norm ("Self-Normalizing Neural Networks", arXiv 1706.02515), batch 64,
-step sizes 0.00005 for the discriminator and 0.0002 for the generator; `selu-dcgan-64` is its 64x64, with 0.0005 and
-0.0002. `lsgan` is Least Squares GAN (Mao et al. 2017, arXiv 1611.04076) in the same experiment: 0.0001 for both, batch
-64; `--objective least-squares-pearson` has its other constants.
+learning rates 0.00005 for the discriminator and 0.0002 for the generator; `selu-dcgan-64` is its 64x64, with 0.0005 and
+0.0002. Other objectives on these networks are in `lsgan.py`, `wgan.py` and `f_gan.py`.
 
-Deviations: LSGAN's networks are DCGAN's, not the paper's; see also `convolutional.py`.
+Deviations: images are generated from a moving average of the weights, which none of the papers of these networks has.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from training.objectives import Objective
-from training.recipes.convolutional import NARROW, ConvolutionalRecipe
+from models.architectures.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
+from training.recipes.options import AugmentOptions, OptimizerOptions, PenaltyOptions
+from training.recipes.pair import DiscriminatorOptions, PairOptions, build_pair
+from training.recipes.recipe import ComputeOptions, DataFormat, Recipe
+from training.system import System
 
 
 @dataclass(frozen=True)
-class DCGANRecipe(ConvolutionalRecipe):
-    """DCGAN's networks under one of the objectives."""
+class DCGANNetworks:
+    """Networks of DCGAN."""
 
-    # what both sides minimise
-    objective: Literal[
-        "non-saturating",
-        "minimax",
-        "least-squares",
-        "least-squares-pearson",
-        "hinge",
-        "wgan",
-        "rp-gan",
-        "ra-hinge",
-        "ra-gan",
-        "ra-least-squares",
-    ] = "non-saturating"
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ..., half the resolution; empty for 1024, halved
+    latent_size: int = 100  # length of the latent vector
+    norm_g: Norm = "batch"  # of the generator's features
+    norm_d: Norm = "batch"  # of the discriminator's features
+    init: Literal["normal", "lecun"] = "normal"  # initial weights: N(0, 0.02^2) or by the layer's size
+
+
+@dataclass(frozen=True)
+class DCGANRecipe(Recipe):
+    """DCGAN's networks under any objective."""
+
+    network: DCGANNetworks = DCGANNetworks()
+    optimizer: OptimizerOptions = OptimizerOptions()
+    pair: PairOptions = PairOptions()
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+    penalties: PenaltyOptions = PenaltyOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.smoothed(self.objective)
+        for name in self.penalties.per_sample() if self.network.norm_d == "batch" else ():
+            raise ValueError(
+                f"{name} needs each sample's own gradient, which batch norm mixes with the others': "
+                "set norm_d to layer, selu or none"
+            )
 
-    def losses(self) -> tuple[str, Objective]:
-        """The objective, its labels smoothed, and its name."""
-        return self.objective, self.smoothed(self.objective)
+    def build(self, data: DataFormat) -> System:
+        """Build the system."""
+        network = self.network
+        widths = network.widths or paper_widths(self.resolution)
+        generator = DCGANGenerator(
+            self.resolution, widths, network.latent_size, data.channels, network.norm_g, data.aspect
+        )
+        discriminator = DCGANDiscriminator(
+            self.resolution, widths, data.channels, network.norm_d, data.aspect
+        )
+        if network.init == "lecun":
+            for each in (generator, discriminator):
+                draw_weights(each, deviation=None)
+        d, g = build_pair(
+            discriminator,
+            generator,
+            self.optimizer,
+            self.pair,
+            self.discriminator,
+            self.penalties,
+            self.augmentation,
+        )
+        return System((d, g), generator)
 
 
 def dcgan() -> DCGANRecipe:
@@ -50,31 +80,46 @@ def dcgan() -> DCGANRecipe:
 
 def dcgan_cpu() -> DCGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last."""
-    return replace(dcgan(), **NARROW)
+    return DCGANRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        ema_half_life=6,
+        compute=ComputeOptions(precision="bf16", channels_last=True),
+        network=DCGANNetworks(widths=(256, 128, 64, 32)),
+    )
 
 
 def selu_dcgan() -> DCGANRecipe:
     """The cat experiment's 128x128: 12.8 M and 11.2 M parameters; for GPUs."""
-    return DCGANRecipe(resolution=128, kimg=4_000, batch=64, norm_g="selu", norm_d="selu", lr_d=0.00005)
+    return DCGANRecipe(
+        resolution=128,
+        kimg=4_000,
+        batch=64,
+        network=DCGANNetworks(norm_g="selu", norm_d="selu"),
+        optimizer=OptimizerOptions(ttur_ratio=0.25),
+    )
 
 
 def selu_dcgan_64() -> DCGANRecipe:
     """The cat experiment's 64x64: 12.7 M and 11.0 M parameters; for GPUs."""
-    return replace(selu_dcgan(), resolution=64, lr_d=0.0005)
-
-
-def selu_dcgan_cpu() -> DCGANRecipe:
-    """64x64 for two CPU cores: narrow, bf16, channels last, larger steps."""
-    return replace(selu_dcgan(), lr_g=0.001, lr_d=0.0002, **NARROW)
-
-
-def lsgan() -> DCGANRecipe:
-    """The cat experiment's 64x64; for GPUs."""
     return DCGANRecipe(
-        resolution=64, kimg=10_000, batch=64, lr_g=0.0001, lr_d=0.0001, objective="least-squares"
+        resolution=64,
+        kimg=4_000,
+        batch=64,
+        network=DCGANNetworks(norm_g="selu", norm_d="selu"),
+        optimizer=OptimizerOptions(ttur_ratio=2.5),
     )
 
 
-def lsgan_cpu() -> DCGANRecipe:
-    """64x64 for two CPU cores: narrow, bf16, channels last, larger steps."""
-    return replace(lsgan(), lr_g=0.001, lr_d=0.001, **NARROW)
+def selu_dcgan_cpu() -> DCGANRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last, higher learning rates."""
+    return DCGANRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        ema_half_life=6,
+        compute=ComputeOptions(precision="bf16", channels_last=True),
+        network=DCGANNetworks(widths=(256, 128, 64, 32), norm_g="selu", norm_d="selu"),
+        optimizer=OptimizerOptions(lr=(0.001,), ttur_ratio=0.2),
+    )

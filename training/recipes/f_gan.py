@@ -1,39 +1,37 @@
 """f-GAN (Nowozin et al. 2016, arXiv 1606.00709), on DCGAN's networks as the paper's experiment with LSUN is.
 
-`f-gan` has Adam 0.0001 and batch 64; `--divergence` chooses among nine.
+`f-gan` has Adam 0.0001 and batch 64; `--objective f-pearson` and so on choose among nine divergences, with
+`f-pearson-saturating` the generator descends the bound itself, not the alternative of section 3.2.
 
-Deviations: pictures are 64x64, not 96x96; see also `training/objectives/f_divergence.py` and `convolutional.py`.
+Deviations: images are 64x64, not 96x96; see also `training/objectives/f_divergence.py` and `dcgan.py`.
 """
 
-from dataclasses import dataclass, replace
-from functools import partial
-
-from training.objectives import Objective
-from training.objectives.f_divergence import DivergenceName, f_gan_bound_g
-from training.recipes.convolutional import NARROW, ConvolutionalRecipe
+from training.recipes.dcgan import DCGANNetworks, DCGANRecipe
+from training.recipes.options import OptimizerOptions
+from training.recipes.pair import PairOptions
+from training.recipes.recipe import ComputeOptions
 
 
-@dataclass(frozen=True)
-class FGANRecipe(ConvolutionalRecipe):
-    """DCGAN's networks, descending an f-divergence."""
-
-    divergence: DivergenceName = "hellinger"  # of the fakes from the reals
-    saturating: bool = False  # the generator descends the bound itself, not the alternative of section 3.2
-
-    def losses(self) -> tuple[str, Objective]:
-        """The divergence's objective, and its name."""
-        name = f"f-{self.divergence}"
-        objective = self.smoothed(name)
-        if not self.saturating:
-            return name, objective
-        return name, replace(objective, g=partial(f_gan_bound_g, divergence=self.divergence))
-
-
-def f_gan() -> FGANRecipe:
+def f_gan() -> DCGANRecipe:
     """64x64, the paper's settings; for GPUs."""
-    return FGANRecipe(resolution=64, kimg=10_000, batch=64, lr_g=0.0001, lr_d=0.0001)
+    return DCGANRecipe(
+        resolution=64,
+        kimg=10_000,
+        batch=64,
+        optimizer=OptimizerOptions(lr=(0.0001,)),
+        pair=PairOptions(objective="f-hellinger"),
+    )
 
 
-def f_gan_cpu() -> FGANRecipe:
-    """64x64 for two CPU cores: narrow, bf16, channels last, larger steps; Kullback-Leibler's divergence."""
-    return replace(f_gan(), divergence="kl", lr_g=0.0005, lr_d=0.0005, **NARROW)
+def f_gan_cpu() -> DCGANRecipe:
+    """64x64 for two CPU cores: narrow, bf16, channels last, higher learning rates; Kullback-Leibler divergence."""
+    return DCGANRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        ema_half_life=6,
+        compute=ComputeOptions(precision="bf16", channels_last=True),
+        network=DCGANNetworks(widths=(256, 128, 64, 32)),
+        optimizer=OptimizerOptions(lr=(0.0005,)),
+        pair=PairOptions(objective="f-kl"),
+    )

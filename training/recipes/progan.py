@@ -7,63 +7,105 @@ labels.
 
 Deviations:
 - The moving average has one half-life in images, that of 0.999 per step at batch 16; at the paper's smaller batches of
-  large pictures it averages over more steps.
-- `progan-cpu` pairs reals with fakes (relativistic, with R1 and R2) at a step size of 0.003: in short trials at 8x8
-  WGAN-GP at 0.001 moved away from the reals (see docs/experiments.md).
+  large images it averages over more steps.
+- `progan-cpu` pairs reals with fakes (relativistic, with R1 and R2) at a learning rate of 0.003: in short trials at 8x8
+  WGAN-GP at 0.001 diverged from the reals (see docs/experiments.md).
 """
 
 from dataclasses import dataclass
 
 from models.architectures.progan import ProGANDiscriminator, ProGANGenerator, paper_widths
-from training.recipes.growing import GrowingRecipe
-from training.recipes.multiscale import NARROW
-from training.recipes.recipe import DataFormat
+from training.growth import Growth
+from training.monitoring.options import MonitoringOptions
+from training.recipes.options import AugmentOptions, GrowthOptions, OptimizerOptions, PenaltyOptions
+from training.recipes.pair import DiscriminatorOptions, PairOptions, build_pair
+from training.recipes.recipe import ComputeOptions, DataFormat, Recipe, check_positive
 from training.system import System
 
 
 @dataclass(frozen=True)
-class ProGANRecipe(GrowingRecipe):
-    """ProGAN: from 4x4 up, each size faded in and held."""
+class ProGANNetworks:
+    """Networks of ProGAN."""
 
-    grow_from: int = 4  # side that training begins at, pixels; 0 for the full one
+    widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
+    latent_size: int = 512  # length of the latent vector, without the label
+    attention: tuple[int, ...] = ()  # sides at which both networks have self-attention (SAGAN)
     group: int = 4  # samples per group of the minibatch standard deviation, at most
-    classify: float = 1.0  # weight of the class loss, of data with labels; 0 to ignore labels
+
+    def __post_init__(self) -> None:
+        check_positive(self, "group")
+
+
+@dataclass(frozen=True)
+class ProGANRecipe(Recipe):
+    """ProGAN: from 4x4 up, each size faded in and held. Labels are used where `classify` is positive."""
+
+    network: ProGANNetworks = ProGANNetworks()
+    growth: GrowthOptions = GrowthOptions()
+    optimizer: OptimizerOptions = OptimizerOptions()
+    pair: PairOptions = PairOptions()
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+    penalties: PenaltyOptions = PenaltyOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_positive("group")
-        self.check_not_negative("classify")
+        self.growth.check(self.resolution)
+
+    def growth_schedule(self) -> Growth:
+        """From 4x4 to the resolution."""
+        return self.growth.schedule(self.resolution, self.batch)
 
     def build(self, data: DataFormat) -> System:
-        """Build the game."""
-        names = data.class_names if self.classify > 0 else ()
-        size = (self.resolution, self.widths or paper_widths(self.resolution))
-        shape = (self.attention, data.aspect)
-        generator = ProGANGenerator(*size, self.latent_size + len(names), data.channels, names, *shape)
-        discriminator = ProGANDiscriminator(*size, data.channels, len(names), self.group, *shape)
-        return self.compose(discriminator, generator, self.classify if names else 0.0)
+        """Build the system."""
+        network, names = self.network, data.class_names if self.pair.classify > 0 else ()
+        size = (self.resolution, network.widths or paper_widths(self.resolution))
+        shape = (network.attention, data.aspect)
+        generator = ProGANGenerator(*size, network.latent_size + len(names), data.channels, names, *shape)
+        discriminator = ProGANDiscriminator(*size, data.channels, len(names), network.group, *shape)
+        start = self.growth_schedule().at(0)
+        generator.grow(start.resolution, start.blend)
+        d, g = build_pair(
+            discriminator,
+            generator,
+            self.optimizer,
+            self.pair,
+            self.discriminator,
+            self.penalties,
+            self.augmentation,
+            growth=(self.growth, self.resolution),
+            classify=self.pair.classify if names else 0.0,
+        )
+        return System((d, g), generator)
 
 
 def progan() -> ProGANRecipe:
-    """The paper's run, to 1024x1024: 23.1 M parameters each; for GPUs."""
+    """The paper's run, up to 1024x1024: 23.1 M parameters each; for GPUs."""
     return ProGANRecipe(
         resolution=1024,
         kimg=19_000,
         batch=3,
-        batches=(16, 16, 16, 16, 16, 16, 14, 6),
-        hold=800,
-        fade=800,
-        group=16,
         ema_half_life=11.08,
-        snapshot_every=100,
-        checkpoint_every=100,
-        objective="wgan",
-        gradient_penalty=10.0,
-        drift=0.001,
-        lr=(0.001,),
+        monitoring=MonitoringOptions(snapshot_every=100, checkpoint_every=100),
+        network=ProGANNetworks(group=16),
+        growth=GrowthOptions(grow_from=4, hold=800, fade=800, batches=(16, 16, 16, 16, 16, 16, 14, 6)),
+        optimizer=OptimizerOptions(lr=(0.001,), betas=(0.0, 0.99)),
+        pair=PairOptions(objective="wgan", classify=1.0),
+        penalties=PenaltyOptions(gradient_penalty=10.0, drift=0.001),
     )
 
 
 def progan_cpu() -> ProGANRecipe:
     """64x64 for two CPU cores: narrow, bf16, channels last; relativistic pairing; in 150 thousand images."""
-    return ProGANRecipe(**NARROW, batches=(32, 32, 32), hold=3, fade=3, latent_size=128, r1=(1.0,))
+    return ProGANRecipe(
+        resolution=64,
+        kimg=150,
+        batch=16,
+        ema_half_life=5,
+        compute=ComputeOptions(precision="bf16", channels_last=True),
+        network=ProGANNetworks(widths=(128, 128, 128, 64, 32), latent_size=128),
+        growth=GrowthOptions(grow_from=4, hold=3, fade=3, batches=(32, 32, 32)),
+        optimizer=OptimizerOptions(lr=(0.003,), betas=(0.0, 0.99)),
+        pair=PairOptions(objective="rp-gan", classify=1.0),
+        penalties=PenaltyOptions(r1=(1.0,), r2=(1.0,)),
+    )

@@ -1,47 +1,85 @@
 """SAGAN (Zhang et al. 2019, arXiv 1805.08318); networks in `models/architectures/sagan.py`.
 
-`sagan` has the settings of the paper at 128x128: hinge losses, step sizes 0.0001 and 0.0004 (TTUR), Adam's betas 0 and
-0.9, batch 256, a million steps. With data that have labels both networks are conditional.
+`sagan` has the settings of the paper at 128x128: hinge losses, learning rates 0.0001 (generator) and 0.0004
+(discriminator: TTUR), Adam's betas 0 and 0.9, batch 256, a million steps. With labeled data both networks are
+conditional.
 
-Deviations: pictures are of a moving average of the weights, of half-life as at 0.999 per step; the paper has none.
+Deviations: images are generated from a moving average of the weights, with the half-life of 0.999 per step; the paper
+has none.
 """
 
 from dataclasses import dataclass
 
 from models.architectures.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
-from training.optim.spec import adam
-from training.recipes.adversarial_pair import DuelRecipe
-from training.recipes.multiscale import NARROW
-from training.recipes.recipe import DataFormat
+from training.monitoring.options import MonitoringOptions
+from training.recipes.options import AugmentOptions, OptimizerOptions, PenaltyOptions
+from training.recipes.pair import DiscriminatorOptions, PairOptions, build_pair
+from training.recipes.recipe import ComputeOptions, DataFormat, Recipe
 from training.system import System
 
 
 @dataclass(frozen=True)
-class SAGANRecipe(DuelRecipe):
-    """SAGAN: one size, attention, spectral norm."""
+class SAGANNetworks:
+    """Networks of SAGAN."""
 
     widths: tuple[int, ...] = ()  # channels at 4x4, 8x8, ...; empty for the paper's
-    noise_size: int = 128  # length of the latent vector, a label's entries not included
-    attention: tuple[int, ...] = (32,)  # sides of the features that have it, pixels
-    lr_g: float = 0.0001  # Adam's step size, generator
-    lr_d: float = 0.0004  # Adam's step size, discriminator
+    latent_size: int = 128  # length of the latent vector, without the label
+    attention: tuple[int, ...] = (32,)  # sides of the features that have self-attention, pixels
+
+
+@dataclass(frozen=True)
+class SAGANRecipe(Recipe):
+    """SAGAN: one size, attention, spectral norm."""
+
+    network: SAGANNetworks = SAGANNetworks()
+    optimizer: OptimizerOptions = OptimizerOptions()
+    pair: PairOptions = PairOptions()
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+    penalties: PenaltyOptions = PenaltyOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
     def build(self, data: DataFormat) -> System:
-        """Build the game."""
-        size = (self.resolution, self.widths or paper_widths(self.resolution))
+        """Build the system."""
+        network = self.network
+        size = (self.resolution, network.widths or paper_widths(self.resolution))
         generator = SAGANGenerator(
-            *size, self.noise_size, data.class_names, self.attention, data.channels, data.aspect
+            *size, network.latent_size, data.class_names, network.attention, data.channels, data.aspect
         )
-        discriminator = SAGANDiscriminator(*size, len(data.class_names), self.attention, data.channels)
-        move_d, move_g = (adam(lr, betas=(0.0, 0.9)) for lr in (self.lr_d, self.lr_g))
-        return self.adversarial_pair(discriminator, generator, move_d, move_g, "hinge")
+        discriminator = SAGANDiscriminator(*size, len(data.class_names), network.attention, data.channels)
+        d, g = build_pair(
+            discriminator,
+            generator,
+            self.optimizer,
+            self.pair,
+            self.discriminator,
+            self.penalties,
+            self.augmentation,
+        )
+        return System((d, g), generator)
 
 
 def sagan() -> SAGANRecipe:
     """The paper's 128x128: 32.2 M and 38.4 M parameters without labels; for GPUs."""
-    return SAGANRecipe(resolution=128, kimg=256_000, batch=256, ema_half_life=177.4, checkpoint_every=100)
+    return SAGANRecipe(
+        resolution=128,
+        kimg=256_000,
+        batch=256,
+        ema_half_life=177.4,
+        monitoring=MonitoringOptions(checkpoint_every=100),
+        optimizer=OptimizerOptions(lr=(0.0001,), ttur_ratio=4.0, betas=(0.0, 0.9)),
+        pair=PairOptions(objective="hinge"),
+    )
 
 
 def sagan_cpu() -> SAGANRecipe:
-    """64x64 for two CPU cores: narrow, bf16, channels last, the step sizes doubled."""
-    return SAGANRecipe(**NARROW, noise_size=64, lr_g=0.0002, lr_d=0.0008)
+    """64x64 for two CPU cores: narrow, bf16, channels last, learning rates doubled."""
+    return SAGANRecipe(
+        resolution=64,
+        kimg=150,
+        batch=16,
+        ema_half_life=5,
+        compute=ComputeOptions(precision="bf16", channels_last=True),
+        network=SAGANNetworks(widths=(128, 128, 128, 64, 32), latent_size=64),
+        optimizer=OptimizerOptions(lr=(0.0002,), ttur_ratio=4.0, betas=(0.0, 0.9)),
+        pair=PairOptions(objective="hinge"),
+    )

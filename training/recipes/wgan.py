@@ -1,18 +1,18 @@
 """Wasserstein GANs (Arjovsky et al. 2017, arXiv 1701.07875; Gulrajani et al. 2017, arXiv 1704.00028).
 
 `wgan` has the settings of its authors' code at 64x64: DCGAN with 64 channels at the finest features, RMSprop 0.00005,
-every weight of the critic cut to [-0.01, 0.01], five moves of the critic for one of the generator, and 100 of them in
-the first 25 rounds and in every 500th. `wgan-gp` has a penalty of weight 10 in place of clipping, layer norm in the
-critic, and Adam 0.0001 with betas 0 and 0.9. Both: batch 64.
+every weight of the critic clipped to [-0.01, 0.01], five steps of the critic for one of the generator, and 100 in each
+of the first 25 iterations and of every 500th. `wgan-gp` has a penalty of weight 10 in place of clipping, layer norm in
+the critic, and Adam 0.0001 with betas 0 and 0.9. Both: batch 64.
 
-Deviations: weights are cut after each step, and once before the first, which is the same as before each; the
-forecast made before a run leaves out the critic's extra moves; see also `convolutional.py`.
+Deviations: weights are clipped after each step, and once before the first, which is the same as before each; the
+forecast made before a run leaves out the critic's extra steps; see also `dcgan.py`.
 """
 
-from dataclasses import replace
-
-from training.recipes.convolutional import NARROW
-from training.recipes.dcgan import DCGANRecipe
+from training.recipes.dcgan import DCGANNetworks, DCGANRecipe
+from training.recipes.options import OptimizerOptions, PenaltyOptions
+from training.recipes.pair import PairOptions
+from training.recipes.recipe import ComputeOptions
 
 
 def wgan() -> DCGANRecipe:
@@ -22,20 +22,26 @@ def wgan() -> DCGANRecipe:
         kimg=30_000,
         batch=64,
         ema_half_life=50,
-        widths=(512, 256, 128, 64),
-        optimizer="rmsprop",
-        lr_g=0.00005,
-        lr_d=0.00005,
-        moves_d=5,
-        moves_d_early=100,
-        clip=0.01,
-        objective="wgan",
+        network=DCGANNetworks(widths=(512, 256, 128, 64)),
+        optimizer=OptimizerOptions(optimizer="rmsprop", lr=(0.00005,)),
+        pair=PairOptions(objective="wgan", n_critic=5, n_critic_early=100),
+        penalties=PenaltyOptions(weight_clip=0.01),
     )
 
 
 def wgan_cpu() -> DCGANRecipe:
-    """64x64 for two CPU cores: narrow, bf16, channels last, larger steps; ten moves of the critic where it has 100."""
-    return replace(wgan(), moves_d_early=10, lr_g=0.0005, lr_d=0.0005, **{**NARROW, "ema_half_life": 20})
+    """64x64 for two CPU cores: narrow, bf16, channels last, higher learning rates; n_critic_early 10 instead of 100."""
+    return DCGANRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        ema_half_life=20,
+        compute=ComputeOptions(precision="bf16", channels_last=True),
+        network=DCGANNetworks(widths=(256, 128, 64, 32)),
+        optimizer=OptimizerOptions(optimizer="rmsprop", lr=(0.0005,)),
+        pair=PairOptions(objective="wgan", n_critic=5, n_critic_early=10),
+        penalties=PenaltyOptions(weight_clip=0.01),
+    )
 
 
 def wgan_gp() -> DCGANRecipe:
@@ -45,19 +51,23 @@ def wgan_gp() -> DCGANRecipe:
         kimg=30_000,
         batch=64,
         ema_half_life=50,
-        widths=(512, 256, 128, 64),
-        latent_size=128,
-        norm_d="layer",
-        betas=(0.0, 0.9),
-        lr_g=0.0001,
-        lr_d=0.0001,
-        moves_d=5,
-        moves_d_early=5,
-        gradient_penalty=10.0,
-        objective="wgan",
+        network=DCGANNetworks(widths=(512, 256, 128, 64), latent_size=128, norm_d="layer"),
+        optimizer=OptimizerOptions(lr=(0.0001,), betas=(0.0, 0.9)),
+        pair=PairOptions(objective="wgan", n_critic=5),
+        penalties=PenaltyOptions(gradient_penalty=10.0),
     )
 
 
 def wgan_gp_cpu() -> DCGANRecipe:
-    """64x64 for two CPU cores: narrow, bf16, channels last, larger steps."""
-    return replace(wgan_gp(), lr_g=0.0005, lr_d=0.0005, **{**NARROW, "ema_half_life": 20})
+    """64x64 for two CPU cores: narrow, bf16, channels last, higher learning rates."""
+    return DCGANRecipe(
+        resolution=64,
+        kimg=300,
+        batch=32,
+        ema_half_life=20,
+        compute=ComputeOptions(precision="bf16", channels_last=True),
+        network=DCGANNetworks(widths=(256, 128, 64, 32), latent_size=128, norm_d="layer"),
+        optimizer=OptimizerOptions(lr=(0.0005,), betas=(0.0, 0.9)),
+        pair=PairOptions(objective="wgan", n_critic=5),
+        penalties=PenaltyOptions(gradient_penalty=10.0),
+    )

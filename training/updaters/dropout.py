@@ -1,4 +1,4 @@
-"""Dropout that rng, as all else does, as a function of where training is: see `rng.py`."""
+"""Dropout whose random numbers are keyed, as all others are: see `training/rng.py`."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from training.rng import KeyedRNG
 
 
 @dataclass
-class _Coins:
-    """What a layer rng in a move: in each pass through it something else."""
+class _Masks:
+    """A layer's random numbers in an update step; each forward pass has others."""
 
     rng: KeyedRNG
     name: str
@@ -23,11 +23,11 @@ class _Coins:
 
 
 def seed_dropout(rng: KeyedRNG, name: str, *networks: nn.Module) -> None:
-    """Let the networks' dropout draw what belongs to a move of that name.
+    """Give the networks' dropout layers the random numbers of an update step of that name.
 
-    It is the same for a sample whichever rank or piece of the batch it falls to.
+    A sample gets the same mask on whichever rank and in whichever micro-batch it is computed.
     """
     layers = (layer for network in networks for layer in network.modules())
     for number, layer in enumerate(layers):
         if isinstance(layer, Dropout):
-            layer.uniform = _Coins(rng, f"{name}/dropout/{number}")
+            layer.uniform = _Masks(rng, f"{name}/dropout/{number}")

@@ -1,4 +1,4 @@
-"""The players of LAPGAN: a pair at every level, each on its own (Denton et al. 2015, arXiv 1506.05751, section 3).
+"""LAPGAN's updaters: an independent pair at every level (Denton et al. 2015, arXiv 1506.05751, section 3).
 
 A level's generator is given real coarse images, so no level waits for another and none sees the cascade's output.
 Everything that a pair draws is keyed by its level: it computes the same whatever else is trained beside it.
@@ -25,11 +25,11 @@ from training.data.instance_noise import noise_for
 from training.distributed.collective import mean_over_ranks
 from training.optim.spec import OptimizerSpec
 from training.rng import KeyedRNG
-from training.system import Batch, LossOutput, Schedule, TrainState, Updater
-from training.updaters.adversarial import never
+from training.schedules import Schedule, TrainState, zero
+from training.system import Batch, LossOutput, Updater
 from training.updaters.dropout import seed_dropout
 
-GUESSING = 0.7  # binary cross-entropy of one who guesses, ln 2, as the authors' code rounds it
+CHANCE = 0.7  # binary cross-entropy at chance, ln 2, as the authors' code rounds it
 
 
 def check_levels(levels: Sequence[int], resolution: int, base: int) -> None:
@@ -51,21 +51,21 @@ def are_real(rng: KeyedRNG) -> Tensor:
     return torch.arange(rng.part.start, rng.part.stop, device=rng.device) % 2 == 0
 
 
-class Rule:
-    """Which sides of a level move in a round: both."""
+class BalanceRule:
+    """Which networks of a level are updated in an iteration: both."""
 
-    discriminator_moves = True
-    generator_moves = True
+    update_discriminator = True
+    update_generator = True
 
-    def judge(self, real: Tensor, fake: Tensor) -> None:
-        """Take the discriminator's errors in this round, means over this rank's reals and over its fakes."""
+    def observe(self, real: Tensor, fake: Tensor) -> None:
+        """Receive the discriminator's errors in this iteration, means over this rank's reals and over its fakes."""
 
 
-class MarginRule(Rule):
-    """That of the authors' code for LSUN: in most rounds one side waits.
+class MarginRule(BalanceRule):
+    """The rule of the authors' code for LSUN: in most iterations only one of the two is updated.
 
-    A discriminator that errs more on fakes than on reals, by the margin, moves alone. Else the generator moves, and the
-    discriminator with it only if it errs on reals more than by guessing.
+    If the discriminator's error on fakes exceeds that on reals by the margin, only the discriminator is updated.
+    Otherwise the generator is, and the discriminator too if its error on reals is above chance.
     """
 
     def __init__(
@@ -74,52 +74,52 @@ class MarginRule(Rule):
     ) -> None:
         self.margin = margin
 
-    def judge(self, real: Tensor, fake: Tensor) -> None:
-        """Let the errors, means over all ranks, decide this round."""
+    def observe(self, real: Tensor, fake: Tensor) -> None:
+        """Decide for this iteration from the errors' means over all ranks."""
         on_reals, on_fakes = mean_over_ranks(torch.stack([real, fake])).tolist()
-        self.generator_moves = on_fakes <= on_reals + self.margin
-        self.discriminator_moves = not self.generator_moves or on_reals > GUESSING
+        self.update_generator = on_fakes <= on_reals + self.margin
+        self.update_discriminator = not self.update_generator or on_reals > CHANCE
 
 
 @dataclass
 class LevelUpdater(Updater):
-    """What the two sides of a level share."""
+    """What the two updaters of a level share."""
 
     pyramid: Pyramid  # the levels' filters
-    rule: Rule  # who moves
-    noise: Schedule = field(default=never, kw_only=True)  # deviation of instance noise
+    rule: BalanceRule  # decides which of the two is updated
+    instance_noise: Schedule = field(default=zero, kw_only=True)  # its standard deviation
 
-    def shown(self, images: Tensor, batch: Batch, train_state: TrainState) -> list[Tensor]:
-        """The images (N, C, H, W) as the discriminator sees them."""
-        deviation = self.noise(train_state)
+    def noisy(self, images: Tensor, batch: Batch, train_state: TrainState) -> list[Tensor]:
+        """The images (N, C, H, W) with instance noise, as the discriminator sees them."""
+        deviation = self.instance_noise(train_state)
         return [images + noise_for(images, deviation, batch.rng, self.name) if deviation > 0 else images]
 
-    def paint(self, level: Level, images: Tensor, batch: Batch) -> Tensor:
-        """The level's fakes over the coarse images of its reals (N, C, H, W): the same shape."""
+    def generate(self, level: Level, images: Tensor, batch: Batch) -> Tensor:
+        """The level's fakes on the coarse versions of its reals (N, C, H, W): the same shape."""
         noise = batch.rng.uniform_per_sample(f"{self.name}/noise", level.noise_size) * 2 - 1
         low = None if level.coarsest else self.pyramid.up(self.pyramid.down(images))
         return cast(Tensor, level(noise, low, one_hot(batch.labels, level.classes)))
 
 
 @dataclass
-class DiscriminateLevel(LevelUpdater):
-    """The discriminator of a level: tell its reals from its fakes, half of the batch each."""
+class LevelDiscriminatorUpdater(LevelUpdater):
+    """Trains a level's discriminator to tell its reals from its fakes, half of the batch each."""
 
     network: Discriminator
     level: Level  # its generator
-    target: float = 1.0  # probability to be given to reals
+    real_target: float = 1.0  # target probability of reals
 
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
         """Binary cross-entropy, the mean over reals and fakes together."""
         seed_dropout(batch.rng, self.name, self.network, self.level)
         images = reduced(batch.reals, self.level.side, self.pyramid)
         with torch.no_grad():
-            fakes = self.paint(self.level, images, batch)
+            fakes = self.generate(self.level, images, batch)
         real = are_real(batch.rng)
         mixed = torch.where(real.view(-1, 1, 1, 1), images, fakes)
-        output: DiscriminatorOutput = self.network(self.shown(mixed, batch, train_state), batch.labels)
+        output: DiscriminatorOutput = self.network(self.noisy(mixed, batch, train_state), batch.labels)
         logits = output.logits.float()
-        errors = F.binary_cross_entropy_with_logits(logits, real * self.target, reduction="none")
+        errors = F.binary_cross_entropy_with_logits(logits, real * self.real_target, reduction="none")
         loss, side = errors.mean(), self.level.side
         scalars = {f"loss/d{side}": loss}
         for kind, which in (("real", real), ("fake", ~real)):  # half of the batch each
@@ -128,15 +128,15 @@ class DiscriminateLevel(LevelUpdater):
         return LossOutput(loss, scalars)
 
     def step(self, scalars: Mapping[str, Tensor]) -> None:
-        """Let the rule hear of the errors, and step if it says so."""
-        self.rule.judge(*(scalars[f"error/{kind}{self.level.side}"] for kind in ("real", "fake")))
-        if self.rule.discriminator_moves:
+        """Pass the errors to the rule, and step if it allows."""
+        self.rule.observe(*(scalars[f"error/{kind}{self.level.side}"] for kind in ("real", "fake")))
+        if self.rule.update_discriminator:
             super().step(scalars)
 
 
 @dataclass
-class GenerateLevel(LevelUpdater):
-    """The generator of a level: make bands that the discriminator takes for real ones."""
+class LevelGeneratorUpdater(LevelUpdater):
+    """Trains a level's generator to make bands that the discriminator takes for real ones."""
 
     network: Level
     discriminator: Discriminator
@@ -144,41 +144,41 @@ class GenerateLevel(LevelUpdater):
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
         """Minus the log of the probability that the fakes are real (the non-saturating loss)."""
         seed_dropout(batch.rng, self.name, self.network, self.discriminator)
-        fakes = self.paint(self.network, reduced(batch.reals, self.network.side, self.pyramid), batch)
-        output: DiscriminatorOutput = self.discriminator(self.shown(fakes, batch, train_state), batch.labels)
+        fakes = self.generate(self.network, reduced(batch.reals, self.network.side, self.pyramid), batch)
+        output: DiscriminatorOutput = self.discriminator(self.noisy(fakes, batch, train_state), batch.labels)
         loss = F.softplus(-output.logits.float()).mean()
         return LossOutput(loss, {f"loss/g{self.network.side}": loss})
 
     def step(self, scalars: Mapping[str, Tensor]) -> None:
-        """Step if the rule says so, by the errors of the discriminator's move before."""
-        if self.rule.generator_moves:
+        """Step if the rule allows, by the errors of the discriminator's step before."""
+        if self.rule.update_generator:
             super().step(scalars)
 
 
 def level_updaters(
     level: Level,
     discriminator: Discriminator,
-    steps: tuple[OptimizerSpec, OptimizerSpec],  # of the discriminator, of the level
+    spec_d: OptimizerSpec,
+    spec_g: OptimizerSpec,
     pyramid: Pyramid,  # the levels' filters
     margin: float,  # of `MarginRule`; 0 for no such rule
-    noise: Schedule,  # deviation of instance noise
-    target: float,  # probability that the discriminator is to give reals
-) -> tuple[DiscriminateLevel, GenerateLevel]:
-    """The two sides of a level; the discriminator moves first."""
-    rule = MarginRule(margin) if margin > 0 else Rule()
-    of_d, of_g = steps
-    d = DiscriminateLevel(
-        f"d{level.side}",
+    instance_noise: Schedule,  # its standard deviation
+    real_target: float,  # target probability of reals
+) -> tuple[LevelDiscriminatorUpdater, LevelGeneratorUpdater]:
+    """The two updaters of a level; the discriminator's steps first."""
+    rule = MarginRule(margin) if margin > 0 else BalanceRule()
+    side = level.side
+    d = LevelDiscriminatorUpdater(
+        f"d{side}",
         discriminator,
-        *of_d[:2],
+        spec_d,
         pyramid,
         rule,
         level,
-        momentum=of_d.momentum,
-        noise=noise,
-        target=target,
+        real_target,
+        instance_noise=instance_noise,
     )
-    g = GenerateLevel(
-        f"g{level.side}", level, *of_g[:2], pyramid, rule, discriminator, momentum=of_g.momentum, noise=noise
+    g = LevelGeneratorUpdater(
+        f"g{side}", level, spec_g, pyramid, rule, discriminator, instance_noise=instance_noise
     )
     return d, g

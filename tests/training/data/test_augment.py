@@ -328,10 +328,10 @@ def _play(system: System, rounds: range) -> None:
         stage = Stage(8, 8)
         batch = Batch(reals, None, KeyedRNG(0, number * 8, 8, slice(0, 8), CPU), stage)
         for updater in system.updaters:
-            updater.optimizer.zero_grad()
+            updater.spec.optimizer.zero_grad()
             move = updater.compute_loss(batch, TrainState(number * 8, 1000, number))
             move.loss.backward()  # type: ignore[no-untyped-call]
-            updater.optimizer.step()
+            updater.spec.optimizer.step()
             updater.after_step(move.scalars, stage)
 
 

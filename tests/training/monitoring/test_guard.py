@@ -27,7 +27,7 @@ from training.recipes.recipe import DataFormat
 from training.rng import derive_seed
 from training.system import Batch, LossOutput, System, TrainState
 from training.trainer import Trainer, TrainingError
-from training.updaters.adversarial import Discriminate
+from training.updaters.adversarial import DiscriminatorUpdater
 
 
 def _lines(name: str, *values: float, **more: float) -> list[Line]:
@@ -124,7 +124,7 @@ def test_diversity() -> None:
 
 
 @dataclass
-class Fragile(Discriminate):
+class Fragile(DiscriminatorUpdater):
     """A discriminator's side whose loss breaks after 32 images, on the run's first noise and on its second."""
 
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
@@ -206,7 +206,7 @@ def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
         tmp_path / "run", data, replace(recipe, guard=GuardSettings(policy="stop", won=0.05))
     )
     _, generate = trainer.system.updaters
-    generate.learning_rate = lambda _: 0.0
+    generate.spec.lr = lambda _: 0.0
     with pytest.raises(TrainingError, match="the discriminator has won"):
         trainer.run()
     assert [title for _, title in _events(tmp_path / "run")] == ["discriminator has won"]

@@ -11,12 +11,12 @@ from toy import RECIPE, shapes
 from models.discriminator import Discriminator, DiscriminatorOutput
 from training.growth import Stage
 from training.objectives import OBJECTIVES
-from training.penalties.fraction import logits_apart
+from training.penalties.fraction import logits_with_fraction
 from training.penalties.gradient import leaves, one_centered, zero_centered
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
 from training.system import Batch, LossOutput, System, TrainState
-from training.updaters.adversarial import Discriminate, Generate
+from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.images import faded, scales
 
 START = TrainState(0, 1000, 0)
@@ -27,16 +27,16 @@ def _batch() -> Batch:
     return Batch(reals, None, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(8, 8))
 
 
-def _game(**changes: object) -> tuple[System, Discriminate, Generate]:
+def _game(**changes: object) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
     system = replace(RECIPE, **changes).build(DataFormat(3))  # type: ignore[arg-type]
     d, g = system.updaters
-    assert isinstance(d, Discriminate)
-    assert isinstance(g, Generate)
+    assert isinstance(d, DiscriminatorUpdater)
+    assert isinstance(g, GeneratorUpdater)
     return system, d, g
 
 
-def _seen(d: Discriminate, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+def _seen(d: DiscriminatorUpdater, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
     """The reals and the fakes of the move, at every scale."""
     with torch.no_grad():
         fakes = d.generator(batch.rng.draw("latents", d.generator.prior))
@@ -166,7 +166,7 @@ def test_judging_apart_keeps_the_order_of_samples_labels_and_classes() -> None:
     images = [torch.randn(6, 3, side, side, generator=torch.Generator().manual_seed(side)) for side in (4, 8)]
     whole = network(images, labels)
     for stride in (1, 2, 3, 6):
-        output, scores = logits_apart(network, images, labels, stride)
+        output, scores = logits_with_fraction(network, images, labels, stride)
         torch.testing.assert_close(output.logits, whole.logits)
         torch.testing.assert_close(output.classes, whole.classes)
         torch.testing.assert_close(scores, whole.logits[::stride])
@@ -175,7 +175,7 @@ def test_judging_apart_keeps_the_order_of_samples_labels_and_classes() -> None:
 AUGMENTED = ("flip", "color", "translation", "cutout")
 
 
-def _transformed(d: Discriminate, images: list[Tensor], of: str) -> list[Tensor]:
+def _transformed(d: DiscriminatorUpdater, images: list[Tensor], of: str) -> list[Tensor]:
     return d.augment(images, _batch().rng, of, START)
 
 
@@ -235,9 +235,9 @@ def test_a_step_of_each_side_alone_lowers_its_own_loss(objective: str) -> None:
         system, *_ = _game(objective=objective, lr=(0.001,))
         updater = system.updaters[side]
         before = updater.compute_loss(_batch(), START).loss
-        updater.optimizer.zero_grad()
+        updater.spec.optimizer.zero_grad()
         before.backward()
-        updater.optimizer.step()
+        updater.spec.optimizer.step()
         assert updater.compute_loss(_batch(), START).loss < before
 
 
