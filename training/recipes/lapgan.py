@@ -48,9 +48,7 @@ class LAPGANRecipe(Recipe):
 
     network: LAPGANNetworks = LAPGANNetworks()
     levels: tuple[int, ...] = ()  # sides of the levels to train; empty for all
-    margin: float = (
-        0.0  # of errors, by which a network that is ahead waits for the other (LSUN: 0.3); 0: never
-    )
+    margin: float = 0.0  # by which the errors must differ for a network to wait (LSUN: 0.3); 0: never
     optimizer: SGDOptions = SGDOptions()
     discriminator: DiscriminatorOptions = DiscriminatorOptions()
 
