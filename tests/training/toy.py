@@ -14,7 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from training import run
-from training.recipes.msg_gan import MSGRecipe
+from training.monitoring.options import MonitoringOptions
+from training.recipes.msg_gan import MSGNetworks, MSGRecipe
+from training.recipes.options import OptimizerOptions
+from training.recipes.pair import PairOptions
 from training.recipes.recipe import Recipe
 from training.trainer import Trainer
 
@@ -23,13 +26,11 @@ RECIPE = MSGRecipe(
     resolution=8,
     kimg=0.064,
     batch=8,
-    widths=(8, 8),
-    latent_size=8,
-    objective="ra-hinge",
     ema_half_life=0.05,
-    log_every=0.016,
-    snapshot_every=100,
-    checkpoint_every=0.016,
+    monitoring=MonitoringOptions(log_every=0.016, snapshot_every=100, checkpoint_every=0.016),
+    network=MSGNetworks(widths=(8, 8), latent_size=8),
+    optimizer=OptimizerOptions(lr=(0.003,), betas=(0.0, 0.99)),
+    pair=PairOptions(objective="ra-hinge"),
 )
 # The same through train.py, at 16x16: rounds of 8 images, a line every 2, a checkpoint every 4.
 TINY = (
