@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from models.checkpoint import load_generator
 from models.generator import Generator
 from tests.prepared import write_dataset
-from tests.systems import DATA, OTHER_SIZES, ROUND, SYSTEMS
+from tests.systems import DATA, OTHER_SIZES, ITERATION, SYSTEMS
 from tests.training.toy import differences, metrics, newest_state, shapes, state_of
 from training.recipes import RECIPES
 
@@ -68,7 +68,7 @@ def whole(data: Folder, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     @cache
     def trained(name: str) -> Path:
         of, sizes = SYSTEMS[name]
-        recipe = ("--recipe", name, *ROUND.split(), *sizes.split())
+        recipe = ("--recipe", name, *ITERATION.split(), *sizes.split())
         run_here("train.py", "--data", data(of), "--out", root / name, *recipe)
         return root / name
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from toy import shapes
 
-from tests.systems import DATA, ROUND, SYSTEMS
+from tests.systems import DATA, ITERATION, SYSTEMS
 from train import parse
 from training.iteration import Table, set_up_system
 from training.recipes.recipe import DataFormat
@@ -25,7 +25,7 @@ def _gradients(part: slice) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     cpu = torch.device("cpu")
     for name, (of, sizes) in SYSTEMS.items():
-        _, recipe = parse(["--recipe", name, "--data", "-", "--out", "-", *ROUND.split(), *sizes.split()])
+        _, recipe = parse(["--recipe", name, "--data", "-", "--out", "-", *ITERATION.split(), *sizes.split()])
         channels, (height, width), labelled = DATA[of]
         names, aspect = ("a", "b") if labelled else (), (height // 4, width // 4)
         table = Table(set_up_system(recipe, DataFormat(channels, names, aspect), cpu), Accelerator(cpu=True))

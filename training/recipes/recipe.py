@@ -1,8 +1,8 @@
 """What every recipe contains."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, ClassVar, Literal, TypeVar
 
 from common.aspect import SQUARE, Aspect
 from training.growth import Growth, steady
@@ -59,6 +59,9 @@ class Recipe(ABC):
         return steady(self.resolution, self.batch)
 
 
+R = TypeVar("R", bound=Recipe)
+
+
 def check_positive(options: object, *names: str) -> None:
     """Raise ValueError unless these fields are positive, including each value of a tuple."""
     for name in names:
@@ -88,6 +91,28 @@ def flat_settings(options: Any) -> dict[str, Any]:
         else:
             settings[each.name] = value
     return settings
+
+
+def with_settings(recipe: R, **settings: Any) -> R:
+    """The recipe with these settings, named as on the command line (with underscores), whichever options hold them.
+
+    Raises:
+        ValueError: there is no such setting, or its value does not fit.
+    """
+    changed: dict[str, Any] = {}
+    for each in fields(recipe):
+        value = getattr(recipe, each.name)
+        if is_dataclass(value):
+            own = {
+                name: settings.pop(name) for name in [held.name for held in fields(value)] if name in settings
+            }
+            if own:
+                changed[each.name] = replace(value, **own)  # type: ignore[type-var]
+        elif each.name in settings:
+            changed[each.name] = settings.pop(each.name)
+    if settings:
+        raise ValueError(f"{type(recipe).__name__} has no setting {', '.join(settings)}")
+    return replace(recipe, **changed)
 
 
 def may_change(name: str) -> bool:
