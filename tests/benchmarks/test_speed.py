@@ -1,6 +1,5 @@
 """The contestants of `benchmarks/training.py` compute the same."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,10 @@ from tests.training.toy import shapes
 from training import run
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import progan
+from training.recipes.recipe import with_settings
 
-RECIPE = MSGRecipe(
-    resolution=16,
-    kimg=1000,
-    batch=4,
-    widths=(8, 8, 6),
-    latent_size=8,
-    r1=(2.0,),
-    lr=(0.002,),
+RECIPE = with_settings(
+    MSGRecipe(resolution=16, kimg=1000, batch=4), widths=(8, 8, 6), latent_size=8, r1=(2.0,), lr=(0.002,)
 )
 
 
@@ -32,12 +26,12 @@ def test_the_plain_step_is_the_recipes() -> None:
 
 def test_a_step_that_is_another_is_told_apart() -> None:
     with pytest.raises(AssertionError):
-        speed.check_losses(replace(RECIPE, drift=100.0))  # which the plain step has not
+        speed.check_losses(with_settings(RECIPE, drift=100.0))  # which the plain step has not
 
 
 def test_the_hand_written_loop_gives_the_trainers_weights(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data", shapes(10, 16))
-    recipe = replace(RECIPE, snapshot_every=1e6, checkpoint_every=1e6)
+    recipe = with_settings(RECIPE, snapshot_every=1e6, checkpoint_every=1e6)
     trainer = run.set_up(tmp_path / "run", run.begin(tmp_path / "run", "msg-gan-cpu", recipe, data), data)
     loop = speed.FedByHand(recipe, data)
     for _ in range(3):
@@ -78,7 +72,7 @@ def test_contestants_take_turns() -> None:
 def test_growing_recipes_are_measured_by_phase_and_others_by_resolution() -> None:
     phases = list(speed.moments(progan()))
     assert [name for name, _, _ in phases[:3]] == ["4", "8 fading in", "8"]
-    stages = [progan().growth().at(images) for _, _, images in phases]
+    stages = [progan().growth_schedule().at(images) for _, _, images in phases]
     assert [stage.resolution for stage in stages] == [4] + [4 << level for level in range(1, 9) for _ in "fh"]
     assert [stage.blend for stage in stages] == [1.0] + [0.5, 1.0] * 8
     sides = list(speed.moments(RECIPE))

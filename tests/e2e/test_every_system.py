@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from models.checkpoint import load_generator
 from models.generator import Generator
 from tests.prepared import write_dataset
-from tests.systems import DATA, OTHER_SIZES, ITERATION, SYSTEMS
+from tests.systems import DATA, ITERATION, OTHER_SIZES, SYSTEMS
 from tests.training.toy import differences, metrics, newest_state, shapes, state_of
 from training.recipes import RECIPES
 

@@ -22,9 +22,10 @@ from training.export import export
 from training.growth import Stage
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import ProGANRecipe
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.recipe import DataFormat, Recipe, with_settings
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState
+from training.schedules import TrainState
+from training.system import Batch
 
 PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "photos_1024"
 WIDTHS = (8, 8, 8, 8, 4, 4, 4, 2, 2)  # at 4x4, 8x8, ..., 1024x1024
@@ -161,8 +162,8 @@ NARROW = {"resolution": 1024, "batch": BATCH, "widths": WIDTHS, "latent_size": 8
 @pytest.mark.parametrize(
     "recipe",
     [
-        ProGANRecipe(kimg=1, hold=1, objective="wgan", gradient_penalty=10.0, **NARROW),
-        MSGRecipe(kimg=1, r1=(1.0,), **NARROW),
+        with_settings(ProGANRecipe(kimg=1), hold=1, objective="wgan", gradient_penalty=10.0, **NARROW),
+        with_settings(MSGRecipe(kimg=1), r1=(1.0,), **NARROW),
     ],
     ids=["progan", "msg-gan"],
 )

@@ -31,7 +31,9 @@ def _pair() -> tuple[PointGenerator, PointDiscriminator, torch.optim.Adam]:
     return g, d, torch.optim.Adam(d.parameters(), lr=0.01, betas=(0.5, 0.999))
 
 
-def _side(g: PointGenerator, d: PointDiscriminator, adam: torch.optim.Adam, steps: int) -> UnrolledGeneratorUpdater:
+def _side(
+    g: PointGenerator, d: PointDiscriminator, adam: torch.optim.Adam, steps: int
+) -> UnrolledGeneratorUpdater:
     own = torch.optim.Adam(g.parameters())
     return UnrolledGeneratorUpdater("g", g, own, lambda _: 0.01, d, OBJECTIVE, adam=adam, steps=steps)
 

@@ -6,15 +6,16 @@ import pytest
 import torch
 from PIL import Image
 from torch.nn import functional as F
-from toy import metrics, shapes, trainer_of
 
 from common.images import grid, save_png
 from models.checkpoint import load_generator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
+from tests.training.toy import metrics, shapes, trainer_of
 from training.export import export
 from training.monitoring.tracking import _grid_name
 from training.recipes.msg_gan import MSGRecipe
+from training.recipes.recipe import with_settings
 
 
 def _data(folder: Path, size: tuple[int, int], channels: int = 3) -> Path:
@@ -26,8 +27,8 @@ def _data(folder: Path, size: tuple[int, int], channels: int = 3) -> Path:
 def test_what_is_shown_of_a_run(tmp_path: Path, channels: int, size: tuple[int, int]) -> None:
     height, width = size
     data = _data(tmp_path / "data", size, channels)
-    recipe = MSGRecipe(
-        16, kimg=0.008, batch=4, widths=(4, 4, 4), latent_size=4, augment=("translation", "cutout")
+    recipe = with_settings(
+        MSGRecipe(kimg=0.008, batch=4), widths=(4, 4, 4), latent_size=4, augment=("translation", "cutout")
     )
     assert trainer_of(tmp_path / "run", data, recipe).run()
     assert metrics(tmp_path / "run")[-1]["diversity"] > 0

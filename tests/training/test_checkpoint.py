@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from toy import RECIPE, differences, metrics, newest_state, shapes, state_of
 
 from models.checkpoint import find_model, load_generator
 from tests.prepared import write_dataset
+from tests.training.toy import RECIPE, differences, metrics, newest_state, shapes, state_of
 from training import checkpoint, run
 from training.optim.ema import MovingAverage
-from training.recipes.recipe import DataFormat
-from training.system import System, TrainState
+from training.recipes.recipe import DataFormat, with_settings
+from training.schedules import TrainState
+from training.system import System
 from training.trainer import Trainer
 
-ALL_AT_ONCE = replace(
+ALL_AT_ONCE = with_settings(
     RECIPE, objective="ra-hinge", r1=(1.0, 0.5), gradient_penalty=1.0, drift=0.1, lr=(0.003, 0.001)
 )
 
@@ -47,7 +48,7 @@ def _checkpoints(folder: Path) -> list[str]:
 def whole(data: Path) -> Path:
     """A run of eight rounds, uninterrupted, that keeps all its checkpoints."""
     folder = data.parent / "whole"
-    _train(folder, data, replace(ALL_AT_ONCE, keep=10))
+    _train(folder, data, with_settings(ALL_AT_ONCE, keep=10))
     return folder
 
 
@@ -93,7 +94,7 @@ def test_another_seed_gives_other_weights(whole: Path, data: Path, tmp_path: Pat
 
 
 def test_a_run_may_be_made_longer(whole: Path, data: Path, tmp_path: Path) -> None:
-    steady = replace(RECIPE, lr=RECIPE.lr[:1])  # no schedule looks at the run's length
+    steady = with_settings(RECIPE, lr=RECIPE.lr[:1])  # no schedule looks at the run's length
     _train(tmp_path / "long", data, steady)
     _train(tmp_path / "grown", data, replace(steady, kimg=0.032))
     _train(tmp_path / "grown", data, steady)
@@ -112,7 +113,7 @@ def test_a_complete_run_does_nothing_more(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [1, 2])
 def test_only_the_newest_are_kept(data: Path, tmp_path: Path, keep: int) -> None:
-    _train(tmp_path / "run", data, replace(ALL_AT_ONCE, keep=keep))
+    _train(tmp_path / "run", data, with_settings(ALL_AT_ONCE, keep=keep))
     assert _checkpoints(tmp_path / "run") == ["0000000016", "0000000032", "0000000048", "0000000064"][-keep:]
 
 
@@ -190,7 +191,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str, damage: str) -
 
 def test_another_games_checkpoint_is_refused(tmp_path: Path) -> None:
     folder = _save(tmp_path, 8)
-    system = replace(RECIPE, widths=(8, 4)).build(DataFormat(3))
+    system = with_settings(RECIPE, widths=(8, 4)).build(DataFormat(3))
     with pytest.raises(ValueError, match="cannot be gone on from"):
         checkpoint.load(folder, system, MovingAverage(system.generator, 100), total=100)
 

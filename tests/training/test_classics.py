@@ -8,23 +8,24 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from toy import shapes
+from training.recipes.convolutional import ConvolutionalRecipe, early
 
 from models.layers.normalization import BatchNorm
+from tests.training.toy import shapes
 from train import parse
 from training.distributed.collective import standardize_globally, use_global_batch
 from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.objectives.f_divergence import DIVERGENCES
 from training.recipes import RECIPES
-from training.recipes.convolutional import ConvolutionalRecipe, early
 from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan, selu_dcgan, selu_dcgan_64
 from training.recipes.f_gan import f_gan
 from training.recipes.gan import GANRecipe, gan
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.recipe import DataFormat, Recipe, with_settings
 from training.recipes.wgan import wgan, wgan_cpu, wgan_gp
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, System
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
 START = TrainState(0, 1000, 0)
@@ -37,9 +38,9 @@ CONVOLUTIONAL = (
 def _small(recipe: Recipe) -> Recipe:
     """The same recipe at 16x16."""
     if isinstance(recipe, ConvolutionalRecipe):
-        return replace(recipe, resolution=16, widths=(8, 6), latent_size=12, precision="fp32", batch=8)
+        return with_settings(recipe, resolution=16, widths=(8, 6), latent_size=12, precision="fp32", batch=8)
     assert isinstance(recipe, GANRecipe)
-    return replace(recipe, resolution=16, hidden=20, units=10, latent_size=12, batch=8)
+    return with_settings(recipe, resolution=16, hidden=20, units=10, latent_size=12, batch=8)
 
 
 def _game(recipe: Recipe) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
@@ -108,7 +109,7 @@ def test_the_first_gans_step_size_falls_with_its_steps() -> None:
 def test_the_first_gans_momentum_grows_for_250_epochs() -> None:
     for updater in gan().build(DataFormat(1)).updaters:
         for epochs, momentum in ((0, 0.5), (125, 0.6), (250, 0.7), (500, 0.7)):
-            updater.pace(TrainState(epochs * 50_000, 10**9, 0))
+            updater.spec.apply_schedules(TrainState(epochs * 50_000, 10**9, 0))
             assert updater.spec.optimizer.param_groups[0]["momentum"] == pytest.approx(momentum)
 
 
@@ -141,7 +142,7 @@ def test_the_divergence_and_its_saturating_form_can_be_chosen(divergence: Any) -
 
 @pytest.mark.parametrize("objective", ["non-saturating", "minimax"])
 def test_smoothed_labels_are_the_discriminators_alone(objective: Any) -> None:
-    _, d, g = _game(replace(dcgan(), objective=objective, real_target=0.9))
+    _, d, g = _game(with_settings(dcgan(), objective=objective, label_smoothing=0.9))
     real, fake = _scores(d)
     expected = OBJECTIVES[objective].d(real, fake) + 0.1 * real.mean()
     torch.testing.assert_close(d.compute_loss(_batch(), START).loss, expected)
@@ -149,7 +150,7 @@ def test_smoothed_labels_are_the_discriminators_alone(objective: Any) -> None:
 
 
 def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> None:
-    system, d, _ = _game(replace(wgan(), lr_d=0.1))
+    system, d, _ = _game(with_settings(wgan(), ttur_ratio=0.1))
     weights = {name: value.detach().clone() for name, value in d.network.named_parameters()}
     assert all(value.abs().max() <= 0.01 for value in weights.values())
     assert any(value.abs().max() > 0.01 for value in system.generator.parameters())
@@ -171,10 +172,10 @@ def test_the_gradient_penalty_is_the_critics() -> None:
 
 def test_the_critics_moves() -> None:
     d, g = _game(wgan())[0].updaters
-    moves = [d.moves_in(TrainState(0, 1000, round)) for round in (0, 24, 25, 26, 499, 500, 501, 1000)]
+    moves = [d.steps_at(TrainState(0, 1000, round)) for round in (0, 24, 25, 26, 499, 500, 501, 1000)]
     assert moves == [100, 100, 5, 5, 5, 100, 5, 100]
-    assert [g.moves_in(TrainState(0, 1000, round)) for round in (0, 25)] == [1, 1]
-    assert (d.moves, wgan_cpu().moves_d_early) == (5, 10)
+    assert [g.steps_at(TrainState(0, 1000, round)) for round in (0, 25)] == [1, 1]
+    assert (d.steps, wgan_cpu().moves_d_early) == (5, 10)
     assert [early(TrainState(0, 1000, round), more=0) for round in (0, 25)] == [0, 0]
 
 
@@ -199,7 +200,7 @@ def test_adaptive_augmentation_needs_a_sign_that_means_something() -> None:
     ada = {"augment": ("flip",), "ada_target": 0.6}
     assert replace(f_gan(), divergence="pearson", **ada).build(DataFormat(3)).updaters[0].state is not None
     with pytest.raises(ValueError, match="ada_target does not go with objective f-kl"):
-        replace(f_gan(), divergence="kl", widths=(4, 4, 4, 4), **ada).build(DataFormat(3))
+        with_settings(f_gan(), divergence="kl", widths=(4, 4, 4, 4), **ada).build(DataFormat(3))
 
 
 def test_batch_norm_sees_the_global_batch() -> None:

@@ -8,21 +8,22 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from toy import shapes
 
 from models.architectures.stacked_gan import StackedGenerator
 from models.layers.equalized import Dropout
+from tests.training.toy import shapes
 from training.growth import Stage
 from training.objectives.mutual_information import donsker_varadhan
 from training.recipes import RECIPES
 from training.recipes.mine import MINERecipe
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.recipe import DataFormat, Recipe, with_settings
 from training.recipes.stacked_gan import StackedGANRecipe
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState, Updater
+from training.schedules import TrainState
+from training.system import Batch, System, Updater
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.mine import Measure
-from training.updaters.stacked_gan import Bottom, DiscriminateLevel, GenerateLevel, Top
+from training.updaters.stacked_gan import Bottom, LevelDiscriminatorUpdater, LevelGeneratorUpdater, Top
 
 START = TrainState(0, 1000, 0)
 SMALL: dict[str, dict[str, Any]] = {
@@ -202,14 +203,14 @@ def test_mines_generator_follows_information_no_further_than_the_discriminator()
 
 def test_a_code_fits_into_the_latent_vector() -> None:
     with pytest.raises(ValueError, match="code_size must be from 1 to latent_size, 4, not 5"):
-        MINERecipe(resolution=16, kimg=1, batch=8, latent_size=4, code_size=5)
+        with_settings(MINERecipe(resolution=16, kimg=1, batch=8), latent_size=4, code_size=5)
 
 
 def _stack() -> tuple[System, StackedGenerator, Top, Bottom]:
     system = _game("stacked-gan")
     _, _, g1, _, g0 = system.updaters
-    assert isinstance(g1, GenerateLevel)
-    assert isinstance(g0, GenerateLevel)
+    assert isinstance(g1, LevelGeneratorUpdater)
+    assert isinstance(g0, LevelGeneratorUpdater)
     assert isinstance(g1.level, Top)
     assert isinstance(g0.level, Bottom)
     assert isinstance(system.generator, StackedGenerator)
@@ -219,7 +220,7 @@ def _stack() -> tuple[System, StackedGenerator, Top, Bottom]:
 def test_the_encoder_moves_first_and_then_no_more() -> None:
     system, *_ = _stack()
     moves = {
-        images: [updater.moves_in(TrainState(images, 100, 0)) for updater in system.updaters]
+        images: [updater.steps_at(TrainState(images, 100, 0)) for updater in system.updaters]
         for images in (0, 8, 16, 64)
     }
     assert moves == {
@@ -285,13 +286,13 @@ def test_the_encoder_tells_labels() -> None:
 
 def test_parts_of_the_run_are_in_order() -> None:
     with pytest.raises(ValueError, match=r"encoder_kimg must be positive and at most joint_kimg, 2, not 3"):
-        StackedGANRecipe(resolution=16, kimg=1, batch=8, encoder_kimg=3, joint_kimg=2)
+        with_settings(StackedGANRecipe(resolution=16, kimg=1, batch=8), encoder_kimg=3, joint_kimg=2)
 
 
 def test_a_discriminator_of_a_level_moves_q_too() -> None:
     system, *_ = _stack()
     d1 = system.updaters[1]
-    assert isinstance(d1, DiscriminateLevel)
+    assert isinstance(d1, LevelDiscriminatorUpdater)
     d1.compute_loss(_batch(), TrainState(24, 100, 0)).loss.backward()  # type: ignore[no-untyped-call]
     assert d1.network.read.weight.grad is not None
     assert d1.network.read.weight.grad.abs().max() > 0

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy import TINY, differences, metrics, newest_state, shapes, start, state_of, train
 
 from models.checkpoint import load_generator
 from tests.prepared import write_dataset
+from tests.training.toy import TINY, differences, metrics, newest_state, shapes, start, state_of, train
 
 QUIET = ("--tracker", "none")
 LAST = 400  # images of TINY

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from ranks import on_ranks
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from toy import differences, newest_state, shapes, start, state_of, trainer_of
 
 from data_prep import pyramid as prepared
 from models.architectures.lapgan import LAPGANGenerator
@@ -24,6 +22,8 @@ from models.layers.normalization import RunningBatchNorm
 from models.layers.pyramid import PYRAMIDS, PyramidName
 from models.sampler import Sampler
 from tests.prepared import write_dataset
+from tests.training.ranks import on_ranks
+from tests.training.toy import differences, newest_state, shapes, start, state_of, trainer_of
 from train import main
 from training import join_lapgan
 from training.distributed.collective import average_gradients, use_global_batch
@@ -31,12 +31,21 @@ from training.export import export
 from training.growth import Stage
 from training.iteration import Table, set_up_system
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState
-from training.updaters.lapgan import DiscriminateLevel, GenerateLevel, LevelUpdater, MarginRule, Rule
+from training.schedules import TrainState
+from training.system import Batch, System
+from training.updaters.lapgan import (
+    LevelDiscriminatorUpdater,
+    LevelGeneratorUpdater,
+    LevelUpdater,
+    MarginRule,
+    Rule,
+)
 
-RECIPE = LAPGANRecipe(resolution=32, kimg=0.064, batch=8, base=8, widths=(8, 4, 4), coarsest_noise=4)
+RECIPE = with_settings(
+    LAPGANRecipe(resolution=32, kimg=0.064, batch=8), base=8, widths=(8, 4, 4), coarsest_noise=4
+)
 # The same through train.py, at 16x16: rounds of 8 images, a checkpoint every 2.
 TINY = (
     *("--recipe", "lapgan", "--resolution", "16", "--base", "4", "--widths", "8", "8", "4"),
@@ -48,7 +57,7 @@ START = TrainState(0, 1000, 0)
 
 def _build(classes: Sequence[str] = (), **changes: object) -> System:
     torch.manual_seed(0)
-    recipe = replace(RECIPE, conditional=bool(classes), **changes)  # type: ignore[arg-type]
+    recipe = with_settings(RECIPE, conditional=bool(classes), **changes)  # type: ignore[arg-type]
     return recipe.build(DataFormat(3, tuple(classes)))
 
 
@@ -78,10 +87,12 @@ class Recorder(Discriminator):
         return DiscriminatorOutput(self.logits + 0 * images[0].mean((1, 2, 3)))
 
 
-def _pair(system: System, side: int, logits: float) -> tuple[DiscriminateLevel, GenerateLevel, Recorder]:
+def _pair(
+    system: System, side: int, logits: float
+) -> tuple[LevelDiscriminatorUpdater, LevelGeneratorUpdater, Recorder]:
     d, g, recorder = _player(system, f"d{side}"), _player(system, f"g{side}"), Recorder(side, logits)
-    assert isinstance(d, DiscriminateLevel)
-    assert isinstance(g, GenerateLevel)
+    assert isinstance(d, LevelDiscriminatorUpdater)
+    assert isinstance(g, LevelGeneratorUpdater)
     d.network = g.discriminator = recorder
     return d, g, recorder
 
@@ -206,7 +217,7 @@ def test_momentum_and_step_size_follow_the_epochs() -> None:
     updater = _player(system, "d16")
     for epochs, momentum in ((0, 0.5), (100, 0.58), (1000, 0.8)):
         train_state = TrainState(epochs * 50_000, 10**9, 0)
-        updater.pace(train_state, share=0.5)
+        updater.spec.apply_schedules(train_state, share=0.5)
         (group,) = updater.spec.optimizer.param_groups
         assert group["momentum"] == pytest.approx(momentum)
         assert group["lr"] == pytest.approx(0.01 / 1.0004**epochs)
@@ -214,7 +225,7 @@ def test_momentum_and_step_size_follow_the_epochs() -> None:
 
 def test_adam_keeps_its_decays() -> None:
     updater = _player(_build(optimizer="adam"), "d16")
-    updater.pace(START)
+    updater.spec.apply_schedules(START)
     assert updater.spec.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
     assert updater.momentum is None
 
@@ -329,7 +340,7 @@ def test_the_rule_hears_of_the_whole_batch_in_every_round() -> None:
 
 
 def test_a_run_with_a_margin_goes_on_in_the_same_bits(data: Path, tmp_path: Path) -> None:
-    recipe = replace(
+    recipe = with_settings(
         RECIPE, resolution=16, base=4, widths=(8, 8, 4), optimizer="adam", lr=0.01, margin=0.02, kimg=0.08
     )
     assert trainer_of(tmp_path / "whole", data, recipe, "lapgan").run()
@@ -349,7 +360,11 @@ def test_the_recipes() -> None:
     assert (lapgan().margin, lapgan_cpu().margin) == (0.0, 0.0)
     assert (lapgan().optimizer, lapgan().lr, lapgan().batch, lapgan().widths) == ("sgd", 0.02, 128, ())
     with torch.device("meta"):
-        for recipe in (lapgan(), replace(lapgan(), resolution=1024, style="lsun", base=4), lapgan_cpu()):
+        for recipe in (
+            lapgan(),
+            with_settings(lapgan(), resolution=1024, style="lsun", base=4),
+            lapgan_cpu(),
+        ):
             names = [updater.name for updater in recipe.build(DataFormat(3)).updaters]
             assert names[-1] == f"g{recipe.resolution}"
 
@@ -371,13 +386,13 @@ def test_a_recipe_that_cannot_be(changes: dict[str, object], words: str) -> None
 
 def test_labels_must_be_there_to_train_by_them() -> None:
     with pytest.raises(ValueError, match="conditional needs data with labels"):
-        replace(RECIPE, conditional=True).build(DataFormat(3))
+        with_settings(RECIPE, conditional=True).build(DataFormat(3))
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
 def test_pictures_that_are_not_square_are_played(name: PyramidName) -> None:
     torch.manual_seed(0)
-    system = replace(RECIPE, pyramid=name).build(DataFormat(3, aspect=(4, 6)))
+    system = with_settings(RECIPE, pyramid=name).build(DataFormat(3, aspect=(4, 6)))
     batch = replace(_batch(), reals=torch.rand(8, 3, 32, 48) * 2 - 1)
     for updater in system.updaters:
         updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]

@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy import differences, metrics, newest_state, shapes, start, train
 
 from models.architectures.modern import ModernDiscriminator, ModernGenerator
 from models.checkpoint import load_generator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
+from tests.training.toy import differences, metrics, newest_state, shapes, start, train
 from training.export import export
 from training.growth import Phase, Stage
 from training.recipes.modern import ModernRecipe, modern, modern_cpu
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState
+from training.schedules import TrainState
+from training.system import Batch
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
-RECIPE = ModernRecipe(
-    resolution=16, kimg=0.4, batch=8, widths=(8, 6, 4), blocks=1, latent_size=8, r1=(2.0, 0.3)
+RECIPE = with_settings(
+    ModernRecipe(resolution=16, kimg=0.4, batch=8), widths=(8, 6, 4), blocks=1, latent_size=8, r1=(2.0, 0.3)
 )
 # The same through train.py with labels and attention: 8x8 to 48 images, 16x16 fades in to 112, and is held to 160.
 TINY = (
@@ -52,7 +53,7 @@ def _batch(stage: Stage, labels: torch.Tensor | None = None) -> Batch:
 
 
 def test_the_penalty_falls_along_a_cosine_and_with_the_cube_of_the_side() -> None:
-    steady, growing = replace(RECIPE), replace(RECIPE, grow_from=8, hold=0.1, fade=0.1)
+    steady, growing = replace(RECIPE), with_settings(RECIPE, grow_from=8, hold=0.1, fade=0.1)
     for images, gamma in ((0, 2.0), (200, 1.15), (400, 0.3)):
         train_state = TrainState(images, 400, 0)
         assert steady.gamma(train_state) == pytest.approx(gamma)
@@ -60,8 +61,8 @@ def test_the_penalty_falls_along_a_cosine_and_with_the_cube_of_the_side() -> Non
 
 
 def test_the_recipes_phases() -> None:
-    assert modern().growth().phases == (Phase(0, inf, 256, modern().batch),)
-    growing = replace(modern_cpu(), grow_from=16, hold=40, fade=10).growth().phases
+    assert modern().growth_schedule().phases == (Phase(0, inf, 256, modern().batch),)
+    growing = with_settings(modern_cpu(), grow_from=16, hold=40, fade=10).growth_schedule().phases
     assert [(phase.start, phase.resolution, phase.fading) for phase in growing] == [
         *((0, 16, False), (40_000, 32, True), (50_000, 32, False)),
         *((90_000, 64, True), (100_000, 64, False)),

@@ -12,10 +12,10 @@ import torch
 from accelerate import Accelerator
 from rich.console import Console
 from torch import Tensor, nn
-from toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
 
 from models.architectures.msg_gan import MSGGenerator
 from tests.prepared import write_dataset
+from tests.training.toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
 from training import preflight, run
 from training.data.loader import BatchLoader, SampleRange
 from training.growth import Growth, Phase, Stage
@@ -23,9 +23,10 @@ from training.iteration import Table
 from training.monitoring import memory
 from training.preflight import halvings, largest_that_fits
 from training.recipes.msg_gan import MSGRecipe
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
-from training.system import Batch, LossOutput, System, TrainState, Updater
+from training.schedules import TrainState
+from training.system import Batch, LossOutput, System, Updater
 from training.trainer import Trainer, TrainingError
 from training.updaters.adversarial import DiscriminatorUpdater
 
@@ -156,7 +157,7 @@ def test_pieces_give_the_gradients_of_the_whole(micro_batch: int) -> None:
 
 
 def test_a_preflight_leaves_no_trace(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(PHASED, r1=(1.0,), gradient_penalty=1.0)
+    recipe = with_settings(PHASED, r1=(1.0,), gradient_penalty=1.0)
     assert trainer_of(tmp_path / "with", data, recipe).run()
     with monkeypatch.context() as patch:
         patch.setattr(run, "look_ahead", lambda *_: {})
@@ -186,7 +187,7 @@ def test_every_phase_that_is_ahead_is_tried() -> None:
 
 
 def test_pieces_are_bounded_by_the_recipe_and_by_an_earlier_choice() -> None:
-    assert [f.micro_batch for f in _fly(replace(PHASED, micro_batch=3)).forecasts] == [3, 3, 3]
+    assert [f.micro_batch for f in _fly(with_settings(PHASED, micro_batch=3)).forecasts] == [3, 3, 3]
     assert [f.micro_batch for f in _fly(PHASED, known={1: 5}).forecasts] == [4, 5, 8]
 
 
@@ -285,13 +286,13 @@ def test_a_run_goes_on_when_memory_runs_out(
 
 
 def test_a_resumed_run_keeps_to_the_pieces(data: Path, tmp_path: Path) -> None:
-    assert _weak(trainer_of(tmp_path / "run", data, replace(RECIPE, lr=RECIPE.lr[:1]))).run()
-    longer = replace(RECIPE, lr=RECIPE.lr[:1], kimg=0.08)
+    assert _weak(trainer_of(tmp_path / "run", data, with_settings(RECIPE, lr=RECIPE.lr[:1]))).run()
+    longer = with_settings(RECIPE, lr=RECIPE.lr[:1], kimg=0.08)
     assert trainer_of(tmp_path / "run", data, longer).micro_batches == {0: 4}
-    assert trainer_of(tmp_path / "run", data, replace(longer, micro_batch=3)).micro_batches == {0: 3}
+    assert trainer_of(tmp_path / "run", data, with_settings(longer, micro_batch=3)).micro_batches == {0: 3}
 
 
 def test_nothing_can_be_cut_finer_than_one(data: Path, tmp_path: Path) -> None:
-    trainer = _weak(trainer_of(tmp_path / "run", data, replace(RECIPE, micro_batch=1)))
+    trainer = _weak(trainer_of(tmp_path / "run", data, with_settings(RECIPE, micro_batch=1)))
     with pytest.raises(TrainingError, match=r"memory ran out at 24 images with 1 images at once"):
         trainer.run()

@@ -11,26 +11,25 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy import differences, metrics, newest_state, shapes, start, train
 
 from models.architectures.progan import ProGANGenerator
 from models.checkpoint import load_generator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
+from tests.training.toy import differences, metrics, newest_state, shapes, start, train
 from training.export import export
 from training.growth import Phase, Stage
 from training.optim.ema import MovingAverage
 from training.recipes.progan import ProGANRecipe, progan, progan_cpu
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, System
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.images import faded, latents
 
-RECIPE = ProGANRecipe(
-    resolution=16,
-    kimg=0.4,
-    batch=8,
+RECIPE = with_settings(
+    ProGANRecipe(resolution=16, kimg=0.4, batch=8),
     batches=(16,),
     hold=0.064,
     fade=0.064,
@@ -71,7 +70,7 @@ def _batch(stage: Stage, channels: int = 3, classes: int = 0) -> Batch:
 
 def test_the_papers_schedule() -> None:
     recipe = progan()
-    phases = recipe.growth().phases
+    phases = recipe.growth_schedule().phases
     assert [phase.resolution for phase in phases] == [4] + [8 << level // 2 for level in range(16)]
     assert {phase.end - phase.start for phase in phases[:-1]} == {800_000}
     assert phases[-1] == Phase(13_600_000 - 800_000, inf, 1024, 3)
@@ -85,25 +84,27 @@ def test_the_papers_schedule() -> None:
 
 
 def test_any_resolution_takes_its_part_of_the_batches() -> None:
-    small = replace(progan(), resolution=8).growth()
+    small = replace(progan(), resolution=8).growth_schedule()
     assert [phase.batch for phase in small.phases] == [16, 16, 16]
-    assert [phase.batch for phase in RECIPE.growth().phases] == [16, 8, 8, 8, 8]
+    assert [phase.batch for phase in RECIPE.growth_schedule().phases] == [16, 8, 8, 8, 8]
 
 
 def test_without_growth_it_is_of_full_size_from_the_start() -> None:
-    assert replace(RECIPE, grow_from=0, hold=0, fade=0).growth().phases == (Phase(0, inf, 16, 16),)
+    assert with_settings(RECIPE, grow_from=0, hold=0, fade=0).growth_schedule().phases == (
+        Phase(0, inf, 16, 16),
+    )
 
 
 def test_gamma_is_that_of_all_sizes_unless_told_otherwise() -> None:
-    recipe = replace(RECIPE, r1=(8.0,))
+    recipe = with_settings(RECIPE, r1=(8.0,))
     assert [recipe.gamma(TrainState(images, 400, 0)) for images in (0, 100, 390)] == [8.0] * 3
-    falling = replace(recipe, r1_power=1.0)
+    falling = with_settings(recipe, r1_power=1.0)
     assert [falling.gamma(TrainState(images, 400, 0)) for images in (0, 100, 390)] == [2.0, 4.0, 8.0]
 
 
 def test_the_cpu_recipe_ends_with_more_of_64_than_of_all_before() -> None:
     recipe = progan_cpu()
-    last = recipe.growth().phases[-1]
+    last = recipe.growth_schedule().phases[-1]
     assert last.resolution == 64
     assert last.start < recipe.kimg * 1000 / 2
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
-from toy import metrics, shapes, trainer_of
 
 from tests.prepared import write_dataset
+from tests.training.toy import metrics, shapes, trainer_of
 from train import parse
 from training.growth import Stage
 from training.optim.gradient_clipping import limit_gradients
@@ -18,13 +18,14 @@ from training.recipes import RECIPES
 from training.recipes.began import BEGANRecipe, began, began_cpu
 from training.recipes.draw import DRAWRecipe, draw, draw_cpu
 from training.recipes.gran import GRANRecipe, gran
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.recipe import DataFormat, Recipe, with_settings
 from training.recipes.vae import VAERecipe, vae_cpu
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, System
 from training.updaters.adversarial import GeneratorUpdater
-from training.updaters.autoencoder import Reconstruct, distance_to_prior, surprise
-from training.updaters.began import EquilibriumDiscriminatorUpdater, Equilibrium
+from training.updaters.autoencoder import AutoencoderUpdater, kl_to_prior, negative_log_likelihood
+from training.updaters.began import Equilibrium, EquilibriumDiscriminatorUpdater
 from training.updaters.images import latents
 
 START = TrainState(0, 1000, 0)
@@ -40,7 +41,7 @@ SIZES: dict[type[Recipe], dict[str, object]] = {
 def _small(recipe: Recipe) -> Recipe:
     """The same recipe at 16x16."""
     sizes = SIZES[type(recipe)]
-    return replace(recipe, resolution=16, batch=8, precision="fp32", **sizes)  # type: ignore[arg-type]
+    return with_settings(recipe, resolution=16, batch=8, precision="fp32", **sizes)  # type: ignore[arg-type]
 
 
 def _game(recipe: Recipe) -> System:
@@ -88,29 +89,29 @@ def test_distance_of_known_gaussians_to_the_prior() -> None:
         torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [1.0, 2.0], [0.5, 1.0]])
     )
     expected = [0, 4.5 + (4 - 1) / 2 - math.log(2), (0.25 - 1) / 2 + math.log(2) + 0.5]
-    torch.testing.assert_close(distance_to_prior(posterior), torch.tensor(expected))
+    torch.testing.assert_close(kl_to_prior(posterior), torch.tensor(expected))
 
 
 def test_surprise_is_summed_over_a_picture_in_pixels_from_0_to_1() -> None:
     images = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(3, 2, 4, 5)
     even = Bernoulli(torch.full(images.shape, 0.5), validate_args=False)
-    torch.testing.assert_close(surprise(even, images), torch.full((3,), 40 * math.log(2)))
+    torch.testing.assert_close(negative_log_likelihood(even, images), torch.full((3,), 40 * math.log(2)))
     unsure = Bernoulli(torch.full(images.shape, 0.25), validate_args=False)
     entropies = [-math.log(0.75), -math.log(0.75 * 0.25) / 2, -math.log(0.25)]
-    torch.testing.assert_close(surprise(unsure, images), 40 * torch.tensor(entropies))
+    torch.testing.assert_close(negative_log_likelihood(unsure, images), 40 * torch.tensor(entropies))
     gaussians = Normal(torch.zeros(images.shape), 0.5)
     squares = torch.tensor([0.0, 0.25, 1.0]) / (2 * 0.25) + math.log(0.5 * math.sqrt(2 * math.pi))
-    torch.testing.assert_close(surprise(gaussians, images), 40 * squares)
+    torch.testing.assert_close(negative_log_likelihood(gaussians, images), 40 * squares)
 
 
 @pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu()], ids=["vae", "draw"])
 def test_the_bound_is_reconstruction_and_distance_per_picture(recipe: Recipe) -> None:
     system, batch = _game(recipe), _batch()
     (updater,) = system.updaters
-    assert isinstance(updater, Reconstruct)
+    assert isinstance(updater, AutoencoderUpdater)
     found = updater.network(batch.reals, batch.rng.draw("latents", system.generator.prior))
     move = updater.compute_loss(batch, START)
-    rest, distance = surprise(found.likelihood, batch.reals), distance_to_prior(found.posterior)
+    rest, distance = negative_log_likelihood(found.likelihood, batch.reals), kl_to_prior(found.posterior)
     torch.testing.assert_close(move.scalars["nats/reconstruction"], rest.mean())
     torch.testing.assert_close(move.scalars["nats/kl"], distance.mean())
     torch.testing.assert_close(move.loss, (rest + distance).mean())
@@ -226,7 +227,9 @@ def test_a_recipe_that_cannot_be(changes: dict[str, float], words: str) -> None:
 
 def test_a_vae_learns(tmp_path: Path) -> None:
     data, run = write_dataset(tmp_path / "data", shapes(20, 16)), tmp_path / "run"
-    recipe = replace(_small(vae_cpu()), kimg=0.8, log_every=0.1, snapshot_every=100, checkpoint_every=100)
+    recipe = with_settings(
+        _small(vae_cpu()), kimg=0.8, log_every=0.1, snapshot_every=100, checkpoint_every=100
+    )
     assert trainer_of(run, data, recipe, "vae-cpu").run()
     bounds = [line["loss/bound"] for line in metrics(run)]
     assert bounds[-1] < bounds[0] - 200

@@ -1,19 +1,17 @@
 """Going on in the middle of a fade, with batches computed in pieces, gives the bits of the uninterrupted run."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy import differences, metrics, newest_state, shapes, trainer_of
 
 from tests.prepared import write_dataset
+from tests.training.toy import differences, metrics, newest_state, shapes, trainer_of
 from training.recipes.progan import ProGANRecipe
+from training.recipes.recipe import with_settings
 
 # 4x4 to 24 images, 8x8 fades in to 56, and is held; batches of 8 in pieces of 4, where 5 are allowed.
-RECIPE = ProGANRecipe(
-    resolution=8,
-    kimg=0.08,
-    batch=8,
+RECIPE = with_settings(
+    ProGANRecipe(resolution=8, kimg=0.08, batch=8),
     hold=0.024,
     fade=0.032,
     widths=(4, 4),
@@ -60,5 +58,5 @@ def test_going_on_anywhere_in_the_growth(
 
 def test_pieces_matter(whole: Path, data: Path, tmp_path: Path) -> None:
     """Had the pieces not been kept, the tests above would have seen it."""
-    assert trainer_of(tmp_path / "run", data, replace(RECIPE, micro_batch=0), "progan").run()
+    assert trainer_of(tmp_path / "run", data, with_settings(RECIPE, micro_batch=0), "progan").run()
     assert differences(newest_state(tmp_path / "run"), newest_state(whole))

@@ -1,6 +1,5 @@
 """A resumed optimiser must move weights as the uninterrupted one, whatever their memory layout."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,11 +8,12 @@ from training import checkpoint
 from training.growth import Stage
 from training.optim.ema import MovingAverage
 from training.recipes import RECIPES
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, System
 
-TINY = replace(
+TINY = with_settings(
     RECIPES["msg-gan-cpu"](), resolution=8, widths=(8, 8), latent_size=8, batch=4, precision="fp32"
 )
 

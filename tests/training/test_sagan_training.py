@@ -7,28 +7,34 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks import on_ranks
 from torch import Tensor, nn
-from toy import differences, metrics, newest_state, shapes, start, train
 
 from models.architectures.sagan import SAGANGenerator
 from models.checkpoint import load_generator
 from models.layers.normalization import SpectralConv2d, spectral_norms
 from tests.prepared import write_dataset
+from tests.training.ranks import on_ranks
+from tests.training.toy import differences, metrics, newest_state, shapes, start, train
 from training.distributed.collective import average_gradients, use_global_batch
 from training.growth import Stage
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.recipes.sagan import SAGANRecipe, sagan, sagan_cpu
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState, Updater
+from training.schedules import TrainState
+from training.system import Batch, System, Updater
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
-RECIPE = SAGANRecipe(
-    resolution=16, kimg=1, batch=8, widths=(8, 6, 4), noise_size=12, attention=(8,), lr_g=0.01, lr_d=0.02
+RECIPE = with_settings(
+    SAGANRecipe(resolution=16, kimg=1, batch=8),
+    widths=(8, 6, 4),
+    latent_size=12,
+    attention=(8,),
+    lr=0.01,
+    ttur_ratio=0.02,
 )
 TINY = (
     *("--recipe", "sagan-cpu", "--tracker", "none", "--resolution", "16", "--widths", "8", "6", "4"),
-    *("--noise-size", "12", "--attention", "8", "--batch", "8", "--kimg", "0.096"),
+    *("--latent-size", "12", "--attention", "8", "--batch", "8", "--kimg", "0.096"),
     *("--log-every", "0.016", "--checkpoint-every", "0.032", "--snapshot-every", "100"),
 )
 START = TrainState(0, 1000, 0)
@@ -65,7 +71,7 @@ def test_the_papers_settings() -> None:
     recipe = sagan()
     assert (recipe.resolution, recipe.batch, recipe.kimg) == (128, 256, 256_000)
     assert (recipe.lr_g, recipe.lr_d) == (1e-4, 4e-4)
-    d, g = replace(recipe, widths=(4, 4, 4, 4, 4, 4)).build(DataFormat(3)).updaters
+    d, g = with_settings(recipe, widths=(4, 4, 4, 4, 4, 4)).build(DataFormat(3)).updaters
     assert [updater.spec.optimizer.param_groups[0]["betas"] for updater in (d, g)] == [(0.0, 0.9)] * 2
     assert [updater.spec.lr(TrainState(0, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]
     assert [updater.spec.lr(TrainState(1000, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]

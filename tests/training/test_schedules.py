@@ -5,8 +5,7 @@ import math
 import pytest
 
 from training.recipes.msg_gan import MSGRecipe
-from training.schedules import starting_at, constant, cosine, decaying, halved, rising
-from training.system import Schedule, TrainState
+from training.schedules import Schedule, TrainState, constant, cosine, decaying, halved, rising, starting_at
 
 
 @pytest.mark.parametrize(
@@ -20,12 +19,12 @@ from training.system import Schedule, TrainState
     ],
 )
 def test_cosine(images: int, value: float) -> None:
-    assert cosine(3.0, 1.0)(TrainState(images, 1000, round=0)) == pytest.approx(value)
+    assert cosine(3.0, 1.0)(TrainState(images, 1000, iteration=0)) == pytest.approx(value)
 
 
 def test_cosine_stays_at_its_end() -> None:
-    assert cosine(3.0, 1.0)(TrainState(5000, 1000, round=0)) == pytest.approx(1.0)
-    assert constant(0.003)(TrainState(123, 1000, round=9)) == pytest.approx(0.003, abs=0)
+    assert cosine(3.0, 1.0)(TrainState(5000, 1000, iteration=0)) == pytest.approx(1.0)
+    assert constant(0.003)(TrainState(123, 1000, iteration=9)) == pytest.approx(0.003, abs=0)
 
 
 def test_fraction() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from toy import ROOT, TINY, shapes, train
 from wandb.sdk.launch.sweeps import utils
 
 from tests.prepared import write_dataset
+from tests.training.toy import ROOT, TINY, shapes, train
 from train import parse
 from training.recipes.msg_gan import MSGRecipe
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.utils import DistributedType
-from toy import RECIPE, TINY, shapes, start
 
 from tests.prepared import write_dataset
+from tests.training.toy import RECIPE, TINY, shapes, start
 from train import main
 from training import run
 from training.distributed import launch

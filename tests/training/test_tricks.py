@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from ranks import on_ranks
-from test_adversarial import START, _batch, _game, _seen
 from torch import Tensor, nn
+from training.recipes.adversarial_pair import DuelRecipe
+from training.recipes.judged import JudgedRecipe
 
 from models.discriminator import DiscriminatorOutput
 from models.layers.equalized import Dropout, EqualizedConv2d, EqualizedLinear
 from models.layers.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination
 from models.layers.normalization import spectral_norms
+from tests.training.ranks import on_ranks
+from tests.training.updaters.test_adversarial import START, _batch, _game, _seen
 from training.data.instance_noise import noisy
 from training.distributed.collective import ranks, use_global_batch
 from training.growth import Stage
@@ -22,41 +24,40 @@ from training.objectives.feature_matching import feature_matching
 from training.optim.historical_averaging import average_history
 from training.penalties.gradient import one_centered, perturbed
 from training.recipes.ac_gan import ACGANRecipe
-from training.recipes.adversarial_pair import DuelRecipe
 from training.recipes.began import BEGANRecipe
 from training.recipes.cgan import CGANRecipe
 from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan
 from training.recipes.gan import GANRecipe
 from training.recipes.gran import GRANRecipe
 from training.recipes.infogan import InfoGANRecipe
-from training.recipes.judged import JudgedRecipe
 from training.recipes.lapgan import LAPGANRecipe
 from training.recipes.mine import MINERecipe
 from training.recipes.modern import ModernRecipe
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import ProGANRecipe
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.recipes.sagan import SAGANRecipe
 from training.recipes.stacked_gan import StackedGANRecipe
 from training.rng import KeyedRNG
-from training.system import Batch, LossOutput, TrainState, Updater
+from training.schedules import TrainState
+from training.system import Batch, LossOutput, Updater
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.images import scales
 
 SMALL: dict[str, Any] = {"resolution": 8, "kimg": 1, "batch": 8}
 RECIPES: list[DuelRecipe] = [
-    DCGANRecipe(**SMALL, widths=(8,), norm_d="none"),
-    GANRecipe(**SMALL, hidden=8, units=8, micro_batches=2),
-    MSGRecipe(**SMALL, widths=(8, 8), latent_size=8),
-    ProGANRecipe(**SMALL, widths=(8, 8), latent_size=8, hold=0.1, fade=0.1),
-    ModernRecipe(**SMALL, widths=(16, 16), latent_size=8, blocks=1),
-    SAGANRecipe(**SMALL, widths=(8, 8), attention=()),
-    GRANRecipe(**SMALL, widths=(8,), noise_size=8),
-    CGANRecipe(**SMALL, noise_size=8, units_g=(8, 8, 8), units_d=(8, 4, 8)),
-    InfoGANRecipe(**SMALL, widths=(8,), hidden=8, weight_categorical=0, weight_continuous=0),
-    MINERecipe(**SMALL, widths=(8,), latent_size=12, weight=0),
-    BEGANRecipe(**SMALL, width=4, latent_size=4),
-    ACGANRecipe(**SMALL, widths_g=(8,), widths_d=(4,) * 6, noise_size=4, classify=0),
+    with_settings(DCGANRecipe(), widths=(8,), norm_d="none", **SMALL),
+    with_settings(GANRecipe(), hidden=8, units=8, micro_batches=2, **SMALL),
+    with_settings(MSGRecipe(), widths=(8, 8), latent_size=8, **SMALL),
+    with_settings(ProGANRecipe(), widths=(8, 8), latent_size=8, hold=0.1, fade=0.1, **SMALL),
+    with_settings(ModernRecipe(), widths=(16, 16), latent_size=8, blocks=1, **SMALL),
+    with_settings(SAGANRecipe(), widths=(8, 8), attention=(), **SMALL),
+    with_settings(GRANRecipe(), widths=(8,), latent_size=8, **SMALL),
+    with_settings(CGANRecipe(), latent_size=8, units_g=(8, 8, 8), units_d=(8, 4, 8), **SMALL),
+    with_settings(InfoGANRecipe(), widths=(8,), hidden=8, weight_categorical=0, weight_continuous=0, **SMALL),
+    with_settings(MINERecipe(), widths=(8,), latent_size=12, weight=0, **SMALL),
+    with_settings(BEGANRecipe(), width=4, latent_size=4, **SMALL),
+    with_settings(ACGANRecipe(), widths_g=(8,), widths_d=(4,) * 6, latent_size=4, classify=0, **SMALL),
 ]
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: type(recipe).__name__)
 
@@ -71,7 +72,7 @@ def _players(recipe: DuelRecipe) -> tuple[DiscriminatorUpdater, GeneratorUpdater
 
 def _batch_for(recipe: DuelRecipe) -> Batch:
     """The first batch of a run, with labels if the recipe needs them."""
-    stage, labels = recipe.growth().at(0), torch.arange(8) % 2 if recipe.needs_labels else None
+    stage, labels = recipe.growth_schedule().at(0), torch.arange(8) % 2 if recipe.needs_labels else None
     batch = _batch()
     reals = batch.reals[..., : stage.resolution, : stage.resolution]
     return replace(batch, reals=reals, stage=stage, labels=labels)
@@ -97,9 +98,9 @@ def test_every_recipes_generator_can_match_features_of_the_reals(recipe: DuelRec
     batch = _batch_for(recipe)
     if isinstance(recipe, BEGANRecipe):
         with pytest.raises(ValueError, match="feature_matching needs features"):
-            _players(replace(recipe, feature_matching=3.0))
+            _players(with_settings(recipe, feature_matching=3.0))
         return
-    _, g = _players(replace(recipe, feature_matching=3.0))
+    _, g = _players(with_settings(recipe, feature_matching=3.0))
     for dropout in (module for module in g.discriminator.modules() if isinstance(module, Dropout)):
         dropout.rate = 0.0
     move = g.compute_loss(batch, START)
@@ -119,7 +120,7 @@ def test_every_recipe_takes_the_other_tricks(recipe: DuelRecipe) -> None:
     torch.manual_seed(0)
     batch = _batch_for(recipe)
     dragan = 0.0 if isinstance(recipe, InfoGANRecipe | ACGANRecipe) else 10.0  # who have batch norm
-    d, g = _players(replace(recipe, dragan=dragan, historical=0.1, noise=(0.3,)))
+    d, g = _players(with_settings(recipe, dragan=dragan, historical_averaging=0.1, instance_noise=(0.3,)))
     assert ("penalty/dragan" in d.compute_loss(batch, START).scalars) == (dragan > 0)
     for updater in (d, g):
         for _ in range(2):
@@ -138,9 +139,9 @@ def test_every_recipes_discriminator_can_be_told_of_the_batch(recipe: DuelRecipe
     batch = _batch_for(recipe)
     if isinstance(recipe, BEGANRecipe):
         with pytest.raises(ValueError, match="reads its logits off no features"):
-            _players(replace(recipe, minibatch=minibatch))
+            _players(with_settings(recipe, minibatch=minibatch))
         return
-    d, g = _players(replace(recipe, minibatch=minibatch))
+    d, g = _players(with_settings(recipe, minibatch=minibatch))
     assert isinstance(d.network, BatchAware)
     assert g.discriminator is d.network
     for updater in (d, g):
@@ -157,7 +158,7 @@ def test_every_recipe_takes_spectral_norm_and_two_time_scales(recipe: DuelRecipe
     torch.manual_seed(0)
     batch = _batch_for(recipe)
     plain, _ = _players(recipe)
-    d, g = _players(replace(recipe, spectral=True, time_scale=4.0))
+    d, g = _players(with_settings(recipe, spectral_norm=True, ttur_ratio=4.0))
     assert d.spec.lr(START) == pytest.approx(4 * plain.spec.lr(START))
     norms = spectral_norms(d.network)
     kinds = (nn.Conv2d, nn.Linear, EqualizedConv2d, EqualizedLinear)
@@ -166,7 +167,7 @@ def test_every_recipe_takes_spectral_norm_and_two_time_scales(recipe: DuelRecipe
     assert len(norms) == len(layers) + own > 0
     before = [norm.left.clone() for norm, _ in norms]
     for updater in (g, d):
-        updater.pace(START)
+        updater.spec.apply_schedules(START)
         updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
         updater.spec.optimizer.step()
     moved = [not torch.equal(norm.left, was) for (norm, _), was in zip(norms, before, strict=True)]
@@ -252,7 +253,7 @@ def test_historical_averaging_by_hand() -> None:
 
 
 def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
-    d, g = _players(DCGANRecipe(**SMALL, widths=(8,), norm_d="none", spectral=True))
+    d, g = _players(with_settings(DCGANRecipe(), widths=(8,), norm_d="none", spectral_norm=True, **SMALL))
     norm, _ = spectral_norms(d.network)[0]
     before = norm.left.clone()
     g.compute_loss(_batch(), START)
@@ -285,13 +286,13 @@ def test_what_does_not_go_is_refused(change: dict[str, Any], words: str) -> None
 
 def test_dragan_is_refused_where_batch_norm_is_fixed() -> None:
     with pytest.raises(ValueError, match="dragan is of each sample's own gradient"):
-        _players(GRANRecipe(resolution=16, kimg=1, batch=8, widths=(8, 8), dragan=10.0))
+        _players(with_settings(GRANRecipe(resolution=16, kimg=1, batch=8), widths=(8, 8), dragan=10.0))
 
 
 def test_smoothing_is_refused_where_the_objective_is_fixed() -> None:
     with pytest.raises(ValueError, match="real_target goes with"):
-        _players(SAGANRecipe(**SMALL, widths=(8, 8), attention=(), real_target=0.9))
-    assert replace(lsgan(), objective="non-saturating", real_target=0.9).smoothed("non-saturating")
+        _players(with_settings(SAGANRecipe(), widths=(8, 8), attention=(), label_smoothing=0.9, **SMALL))
+    assert with_settings(lsgan(), objective="non-saturating", label_smoothing=0.9).smoothed("non-saturating")
 
 
 def compute_statistics(part: slice) -> dict[str, Tensor]:
@@ -327,15 +328,22 @@ def test_statistics_are_those_of_the_global_batch(tmp_path: Path) -> None:
 
 
 LEVELLED: list[JudgedRecipe] = [
-    LAPGANRecipe(resolution=16, kimg=1, batch=8, base=8, widths=(8, 4), coarsest_noise=4, optimizer="adam"),
-    StackedGANRecipe(
-        **{**SMALL, "resolution": 16},
+    with_settings(
+        LAPGANRecipe(resolution=16, kimg=1, batch=8),
+        base=8,
+        widths=(8, 4),
+        coarsest_noise=4,
+        optimizer="adam",
+    ),
+    with_settings(
+        StackedGANRecipe(),
         widths_e=(4, 4),
         widths_g=(4, 4),
         widths_d=(4, 4),
         feature_size=8,
         encoder_kimg=0.008,
         joint_kimg=0.016,
+        **{**SMALL, "resolution": 16},
     ),
 ]
 
@@ -377,16 +385,14 @@ class TestLevels:
         tricked = _levels(recipe, spectral=True, time_scale=3.0, historical=0.1)
         for one, other in zip(plain, tricked, strict=True):
             judges = one.name.startswith("d")
-            assert other.spec.lr(START) == pytest.approx(
-                one.spec.lr(START) * (3 if judges else 1)
-            )
+            assert other.spec.lr(START) == pytest.approx(one.spec.lr(START) * (3 if judges else 1))
             norms = spectral_norms(other.network)
             assert bool(norms) == judges
             before = [norm.right.clone() for norm, _ in norms]
             for _ in range(2):
                 other.optimizer.zero_grad()
                 _move(other, 100).loss.backward()  # type: ignore[no-untyped-call]
-                other.pace(START)
+                other.spec.apply_schedules(START)
                 other.optimizer.step()
             assert all(not torch.equal(norm.right, was) for (norm, _), was in zip(norms, before, strict=True))
             moved = [p for p in other.network.parameters() if p.grad is not None]

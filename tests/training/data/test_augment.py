@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from toy import RECIPE, metrics, shapes
 
 from models.architectures.msg_gan import MSGDiscriminator
 from tests.prepared import write_dataset
+from tests.training.toy import RECIPE, metrics, shapes
 from training import checkpoint, run
 from training.data.augment import (
     OPERATIONS,
@@ -29,9 +29,10 @@ from training.data.augment import (
 from training.growth import Stage
 from training.optim.ema import MovingAverage
 from training.penalties.gradient import leaves, zero_centered
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, System
 
 NAMES = get_args(OperationName)
 START = TrainState(0, 1000, 0)
@@ -233,7 +234,7 @@ def test_the_order_in_which_operations_are_named_does_not_matter() -> None:
 
 
 def test_the_schedule_is_followed() -> None:
-    augment = replace(RECIPE, augment=("cutout",), augment_p=(0.0, 1.0)).augmentation("rp-gan")
+    augment = with_settings(RECIPE, augment=("cutout",), augment_p=(0.0, 1.0)).augmentation("rp-gan")
     assert [augment.probability(TrainState(at, 1000, 0)) for at in (0, 500, 1000)] == pytest.approx(
         [0, 0.5, 1]
     )
@@ -284,7 +285,7 @@ def test_ada_reads_the_sign_of_the_reals() -> None:
 
 @pytest.mark.parametrize("objective", ["ra-hinge", "rp-gan", "wgan"])
 def test_ada_is_refused_where_signs_mean_nothing(objective: str) -> None:
-    recipe = replace(RECIPE, objective=objective, augment=("flip",), ada_target=0.6)  # type: ignore[arg-type]
+    recipe = with_settings(RECIPE, objective=objective, augment=("flip",), ada_target=0.6)  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match=rf"objective {objective}: .* set a ramp, by two values of augment_p.*non-saturating"
     ):
@@ -306,7 +307,7 @@ def test_a_bad_setting_is_named(field: str, value: float, message: str) -> None:
         replace(RECIPE, **{field: value})  # type: ignore[arg-type]
 
 
-WITH_ADA = replace(
+WITH_ADA = with_settings(
     RECIPE, objective="non-saturating", augment=NAMES, ada_target=0.6, ada_kimg=0.16, r1=(0.1,)
 )
 
@@ -357,7 +358,7 @@ def test_ada_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_run_with_ada(tmp_path: Path) -> None:
     """The loop lets p be learned, and logs it."""
     data = write_dataset(tmp_path / "data", shapes(20, 8))
-    recipe = replace(WITH_ADA, ada_target=0.01, lr=(0.01,), r1=(0.0,), kimg=0.24)
+    recipe = with_settings(WITH_ADA, ada_target=0.01, lr=(0.01,), r1=(0.0,), kimg=0.24)
     record = run.begin(tmp_path / "run", "msg-gan", recipe, data)
     assert run.set_up(tmp_path / "run", record, data).run()
     lines = metrics(tmp_path / "run")

@@ -9,22 +9,32 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import RECIPE, ROOT, differences, environment, metrics, newest_state, shapes, state_of, train
 
 from evaluation.__main__ import run as evaluate
 from models.generator import Generator
 from tests.evaluation.tiny_onnx import onnx_network
 from tests.prepared import write_dataset
+from tests.training.toy import (
+    RECIPE,
+    ROOT,
+    differences,
+    environment,
+    metrics,
+    newest_state,
+    shapes,
+    state_of,
+    train,
+)
 from train import main
 from training import checkpoint, run
 from training.monitoring.evaluation_result import EvaluationResult, Measure
 from training.optim.ema import MovingAverage
 from training.recipes.msg_gan import MSGRecipe
-from training.recipes.recipe import DataFormat
-from training.system import TrainState
+from training.recipes.recipe import DataFormat, with_settings
+from training.schedules import TrainState
 from training.trainer import Trainer
 
-MEASURED = replace(RECIPE, evaluate_every=0.024, checkpoint_every=0.032, keep=1)
+MEASURED = with_settings(RECIPE, evaluate_every=0.024, checkpoint_every=0.032, keep=1)
 SMALL = (
     *("--recipe", "msg-gan-cpu", "--resolution", "16", "--widths", "8", "8", "8", "--latent-size", "8"),
     *("--batch", "8", "--kimg", "0.032", "--log-every", "0.008", "--snapshot-every", "100"),
@@ -62,7 +72,7 @@ def _checkpoints(folder: Path) -> list[int]:
 def test_it_is_measured_when_due_and_at_the_end_each_time_with_a_checkpoint(
     data: Path, tmp_path: Path
 ) -> None:
-    assert _trainer(tmp_path / "run", data, replace(MEASURED, keep=9), _careless).run()
+    assert _trainer(tmp_path / "run", data, with_settings(MEASURED, keep=9), _careless).run()
     told = {line["images"]: line.get("metric/swd") for line in metrics(tmp_path / "run")}
     assert told == {16: None, 24: 1.0, 32: None, 48: 1.0, 64: 1.0}
     assert _checkpoints(tmp_path / "run") == [24, 32, 48, 64]
@@ -74,9 +84,9 @@ def test_it_is_measured_when_due_and_at_the_end_each_time_with_a_checkpoint(
 
 
 def test_training_is_not_changed(data: Path, tmp_path: Path) -> None:
-    plain = replace(RECIPE, objective="ra-hinge", r1=(1.0,), snapshot_every=0.032)
+    plain = with_settings(RECIPE, objective="ra-hinge", r1=(1.0,), snapshot_every=0.032)
     assert _trainer(tmp_path / "plain", data, plain, None).run()
-    assert _trainer(tmp_path / "run", data, replace(plain, evaluate_every=0.008), _careless).run()
+    assert _trainer(tmp_path / "run", data, with_settings(plain, evaluate_every=0.008), _careless).run()
     assert differences(newest_state(tmp_path / "run"), newest_state(tmp_path / "plain")) == []
     for line, other in zip(metrics(tmp_path / "run")[1::2], metrics(tmp_path / "plain"), strict=True):
         assert line["diversity"] == other["diversity"] if "diversity" in other else "diversity" not in line
@@ -99,7 +109,7 @@ def test_it_sees_the_checkpoints_generator(data: Path, tmp_path: Path) -> None:
 
 def test_the_best_stay_beside_the_newest(data: Path, tmp_path: Path) -> None:
     values = iter([5.0, 3.0, 4.0, 6.0, 7.0, 8.0])
-    recipe = replace(MEASURED, evaluate_every=0.016, checkpoint_every=0.016, kimg=0.096, keep_best=2)
+    recipe = with_settings(MEASURED, evaluate_every=0.016, checkpoint_every=0.016, kimg=0.096, keep_best=2)
     assert _trainer(tmp_path / "run", data, recipe, lambda _: _found(next(values))).run()
     assert _checkpoints(tmp_path / "run") == [32, 48, 96]
     assert [found.value for _, found in checkpoint.best(tmp_path / "run")] == [3.0, 4.0, 8.0]
@@ -166,7 +176,7 @@ def test_a_kill_while_removing_leaves_nothing_half(tmp_path: Path, monkeypatch: 
 
 def test_a_run_set_back_forgets_what_it_measured_later(data: Path, tmp_path: Path) -> None:
     """Resumed from an earlier checkpoint it measures again, as if nothing had happened."""
-    recipe = replace(MEASURED, evaluate_every=0.016, checkpoint_every=0.016, keep=9)
+    recipe = with_settings(MEASURED, evaluate_every=0.016, checkpoint_every=0.016, keep=9)
 
     def brightness(generator: Generator) -> EvaluationResult:
         z = generator.prior(4, torch.Generator().manual_seed(0))
@@ -195,7 +205,7 @@ def test_train_py_measures_as_the_command_does(data: Path, tmp_path: Path, netwo
     out = tmp_path / "run"
     plain = tmp_path / "plain"
     train((*SMALL, "--data", data, "--out", plain))
-    often = ("--evaluate-every", "0.016", "--evaluate-pictures", "16", "--features", network)
+    often = ("--evaluate-every", "0.016", "--evaluate-samples", "16", "--features", network)
     said, _ = train((*SMALL, *often, "--data", data, "--out", out))
     assert differences(newest_state(out), newest_state(plain)) == []
     lines = {line["images"]: line for line in metrics(out)}
@@ -224,7 +234,7 @@ def test_train_py_measures_as_the_command_does(data: Path, tmp_path: Path, netwo
         (("--features", "NETWORK"), "say how often with --evaluate-every"),
         (("--evaluate-every", "1", "--features", "nothing"), "there is no feature network nothing"),
         (
-            ("--evaluate-every", "1", "--evaluate-pictures", "15"),
+            ("--evaluate-every", "1", "--evaluate-samples", "15"),
             "evaluate_pictures must be from 16 to 50000",
         ),
         (("--evaluate-every", "-1"), "evaluate_every must not be negative"),
@@ -252,7 +262,7 @@ def test_what_cannot_be_measured_is_refused_before_the_run(
 @pytest.mark.long
 def test_of_two_processes_one_measures(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    often = ("--evaluate-every", "0.016", "--evaluate-pictures", "16")
+    often = ("--evaluate-every", "0.016", "--evaluate-samples", "16")
     launch = [
         "-m",
         "accelerate.commands.launch",

@@ -8,24 +8,25 @@ from typing import Any
 
 import pytest
 import torch
-from toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
 
 from tests.prepared import write_dataset
+from tests.training.toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
 from training.monitoring.diversity import diversity
 from training.monitoring.guard import (
     Collapsed,
     Exploding,
     Finding,
     Guard,
-    GuardSettings,
     Line,
+    MonitoringOptions,
     NotFinite,
     Won,
 )
 from training.recipes.msg_gan import MSGRecipe
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import derive_seed
-from training.system import Batch, LossOutput, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, LossOutput, System
 from training.trainer import Trainer, TrainingError
 from training.updaters.adversarial import DiscriminatorUpdater
 
@@ -79,7 +80,7 @@ def test_collapsed() -> None:
 
 def test_a_guard_reports_what_begins() -> None:
     """A line of another kind between, and a trouble that lasts, are not news; after better times it is."""
-    guard = Guard(GuardSettings(collapse="stop"), _lines("diversity", 0.5))
+    guard = Guard(MonitoringOptions(collapse="stop"), _lines("diversity", 0.5))
     seen = [
         guard.check({"images": 20 + i, name: value})
         for i, (name, value) in enumerate(
@@ -98,14 +99,14 @@ def test_a_guard_reports_what_begins() -> None:
 
 
 def test_a_loss_that_is_not_finite_is_never_only_warned_of() -> None:
-    (found,) = Guard(GuardSettings(policy="warn"), []).check({"images": 8, "loss/d": nan})
+    (found,) = Guard(MonitoringOptions(policy="warn"), []).check({"images": 8, "loss/d": nan})
     assert found[1] == "stop"
 
 
 @pytest.mark.parametrize("change", [{"patience": 0}, {"slower": -1.0}, {"rollbacks": -1}])
 def test_settings_that_cannot_be(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"guard.{next(iter(change))} must"):
-        GuardSettings(**change)
+        MonitoringOptions(**change)
 
 
 def test_diversity() -> None:
@@ -142,7 +143,7 @@ class FragileRecipe(MSGRecipe):
 
 
 SETTINGS = {field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)}
-FRAGILE = FragileRecipe(**{**SETTINGS, "lr": (0.0016,), "guard": GuardSettings(policy="rollback")})
+FRAGILE = FragileRecipe(**{**SETTINGS, "lr": (0.0016,), "guard": MonitoringOptions(policy="rollback")})
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _stopped_after(trainer: Trainer, rounds: int) -> Trainer:
     """A trainer that is asked to stop after so many rounds."""
-    play, played = trainer.round, 0
+    play, played = trainer.iteration, 0
 
     def counted() -> None:
         nonlocal played
@@ -161,7 +162,7 @@ def _stopped_after(trainer: Trainer, rounds: int) -> Trainer:
         if played == rounds:
             trainer.stop()
 
-    trainer.round = counted  # type: ignore[method-assign]
+    trainer.iteration = counted  # type: ignore[method-assign]
     return trainer
 
 
@@ -189,21 +190,21 @@ def test_a_run_is_rolled_back_until_it_holds(data: Path, tmp_path: Path) -> None
 
 
 def test_rollbacks_come_to_an_end(data: Path, tmp_path: Path) -> None:
-    once = replace(FRAGILE, guard=GuardSettings(policy="rollback", rollbacks=1))
+    once = replace(FRAGILE, guard=MonitoringOptions(policy="rollback", rollbacks=1))
     with pytest.raises(
         TrainingError, match=r"not finite after 48 images.*was set back as often as it may be"
     ):
         trainer_of(tmp_path / "once", data, once).run()
-    early = replace(FRAGILE, checkpoint_every=100)
+    early = with_settings(FRAGILE, checkpoint_every=100)
     with pytest.raises(TrainingError, match=r"no checkpoint from before to go back to"):
         trainer_of(tmp_path / "early", data, early).run()
 
 
 def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
     """One that learns fast, against a generator that cannot."""
-    recipe = replace(RECIPE, kimg=0.8, lr=(0.01,), objective="rp-gan", checkpoint_every=100)
+    recipe = with_settings(RECIPE, kimg=0.8, lr=(0.01,), objective="rp-gan", checkpoint_every=100)
     trainer = trainer_of(
-        tmp_path / "run", data, replace(recipe, guard=GuardSettings(policy="stop", won=0.05))
+        tmp_path / "run", data, replace(recipe, guard=MonitoringOptions(policy="stop", won=0.05))
     )
     _, generate = trainer.system.updaters
     generate.spec.lr = lambda _: 0.0
@@ -214,7 +215,9 @@ def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
 
 def test_samples_that_collapse(data: Path, tmp_path: Path) -> None:
     """In mid-run the generator forgets to look at its latent vectors; by default it is warned of, and goes on."""
-    trainer = trainer_of(tmp_path / "run", data, replace(RECIPE, snapshot_every=0.016, ema_half_life=0.001))
+    trainer = trainer_of(
+        tmp_path / "run", data, with_settings(RECIPE, snapshot_every=0.016, ema_half_life=0.001)
+    )
     trainer.guard = Guard(trainer.recipe.guard, _lines("diversity", 0.8))
     for parameter in [*trainer.system.generator.parameters(), *trainer.average.generator.parameters()]:
         if parameter.dim() > 1:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from event_files import events, values
 from PIL import Image
 from tensorboardX.proto.event_pb2 import SessionLog
 
 from common.images import save_png
+from tests.training.event_files import events, values
 from training.monitoring.tracking import TensorBoard
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import wandb
-from event_files import values
 from PIL import Image
-from toy import TINY, metrics, shapes, train
 from wandb.proto import wandb_internal_pb2
 
 from tests.prepared import write_dataset
+from tests.training.event_files import values
+from tests.training.toy import TINY, metrics, shapes, train
 from training.monitoring.tracking import Wandb
 
 GRIDS = ("4x4", "8x8", "16x16")

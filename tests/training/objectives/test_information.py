@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks import on_ranks
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.architectures.infogan import Codes
 from models.discriminator import DiscriminatorOutput
+from tests.training.ranks import on_ranks
 from training.growth import Stage
-from training.objectives.information import CodeInformation, continuous_information, discrete_information
+from training.objectives.information import CodeLoss, continuous_information, discrete_information
 from training.objectives.mutual_information import (
     UnbiasedBound,
     adaptively_clipped,
@@ -61,7 +61,7 @@ def test_the_continuous_bound_is_that_of_the_best_fitting_normal_distribution() 
 
 def test_the_terms_of_infogan_by_hand() -> None:
     codes, read = CODES.draw(6, _rng()), torch.randn(6, CODES.size, generator=_rng(1))
-    categorical, loss, logged = CodeInformation(CODES, 0.7, 0.2)(_fakes(codes, read))
+    categorical, loss, logged = CodeLoss(CODES, 0.7, 0.2)(_fakes(codes, read))
     entropy = math.log(3) + math.log(4)
     crossed = sum(
         -(codes[:, a:b] * read[:, a:b].log_softmax(1)).sum(1).mean().item() for a, b in ((2, 5), (5, 9))
@@ -72,7 +72,7 @@ def test_the_terms_of_infogan_by_hand() -> None:
     assert (loss.weight, loss.value.item()) == (0.2, pytest.approx(squares.sum().item() / 12))
     assert (logged.name, logged.weight) == ("information/continuous", 0.0)
     assert logged.value.item() == pytest.approx(continuous_information(squares).item())
-    other = CodeInformation(CODES, 0.7, 0.2)(_fakes(codes, read.roll(1, 0)))
+    other = CodeLoss(CODES, 0.7, 0.2)(_fakes(codes, read.roll(1, 0)))
     assert other[0].value.item() != pytest.approx(categorical.value.item(), rel=1e-3)
 
 
@@ -81,7 +81,7 @@ def test_codes_of_one_kind_alone() -> None:
         (Codes(0, (3,)), ["information/categorical"]),
         (Codes(2, ()), ["loss/codes", "information/continuous"]),
     ):
-        terms = CodeInformation(codes, 1, 1)(_fakes(codes.draw(4, _rng()), torch.zeros(4, codes.size)))
+        terms = CodeLoss(codes, 1, 1)(_fakes(codes.draw(4, _rng()), torch.zeros(4, codes.size)))
         assert [term.name for term in terms] == names
 
 

@@ -33,7 +33,9 @@ def tiny() -> Mine:
 def number() -> int:
     return 3
 """
-SHORT = shlex.split("--kimg 0.016 --log-every 0.004 --checkpoint-every 0.008 --snapshot-every 100 --tracker none")
+SHORT = shlex.split(
+    "--kimg 0.016 --log-every 0.004 --checkpoint-every 0.008 --snapshot-every 100 --tracker none"
+)
 
 
 @pytest.fixture(scope="module")

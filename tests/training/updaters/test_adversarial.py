@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
-from toy import RECIPE, shapes
 
 from models.discriminator import Discriminator, DiscriminatorOutput
+from tests.training.toy import RECIPE, shapes
 from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.penalties.fraction import logits_with_fraction
 from training.penalties.gradient import leaves, one_centered, zero_centered
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, LossOutput, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, LossOutput, System
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.images import faded, scales
 
