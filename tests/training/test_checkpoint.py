@@ -71,7 +71,7 @@ def test_going_on_gives_the_same_bits(whole: Path, data: Path, tmp_path: Path, r
     folder = tmp_path / "run"
     trainer = _trainer(folder, data)
     for _ in range(rounds):
-        trainer.round()
+        trainer.train()
     trainer.save()
     _train(folder, data)
     assert differences(newest_state(folder), newest_state(whole)) == []
@@ -82,7 +82,7 @@ def test_a_stop_between_reports_gives_the_same_weights(whole: Path, data: Path, 
     folder = tmp_path / "run"
     trainer = _trainer(folder, data)
     for _ in range(3):
-        trainer.round()
+        trainer.train()
     trainer.save()
     _train(folder, data)
     assert differences(newest_state(folder), newest_state(whole)) == []
@@ -201,7 +201,7 @@ def test_lines_beyond_the_checkpoint_are_taken_back(data: Path, whole: Path, tmp
     folder = tmp_path / "run"
     trainer = _trainer(folder, data)
     for _ in range(2):
-        trainer.round()
+        trainer.train()
     trainer.save()
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"images": 24, "loss/d": 9.0}\n{"images": 32, "lo')

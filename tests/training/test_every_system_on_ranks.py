@@ -1,41 +1,42 @@
-"""Several processes give every system the gradients of one, dropout and all, on pictures that are not square."""
+"""Several processes give every system the gradients of one, dropout and all, on images that are not square."""
 
 from functools import cache
 
 import pytest
 import torch
-from accelerate import Accelerator
-from ranks import on_ranks
 from torch import Tensor
 from torch.nn import functional as F
-from toy import shapes
 
 from tests.systems import DATA, ITERATION, SYSTEMS
+from tests.training.ranks import on_ranks
+from tests.training.toy import shapes
+from tests.training.updates import step
 from train import parse
-from training.iteration import Table, set_up_system
+from training.iteration import set_up_system
 from training.recipes.recipe import DataFormat
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState
+from training.schedules import TrainState
+from training.system import Batch
 
-CLOCK = TrainState(12, 100, 3)  # ProGAN's second size fades in, Stacked GAN's levels are joined
+STATE = TrainState(12, 100, 3)  # ProGAN's second size fades in, Stacked GAN's levels are joined
 
 
 def _gradients(part: slice) -> dict[str, Tensor]:
-    """Of every player of every system, by this rank's part of a batch of eight."""
+    """The gradients of every updater of every system, by this rank's part of a batch of eight."""
     found: dict[str, Tensor] = {}
     cpu = torch.device("cpu")
     for name, (of, sizes) in SYSTEMS.items():
         _, recipe = parse(["--recipe", name, "--data", "-", "--out", "-", *ITERATION.split(), *sizes.split()])
         channels, (height, width), labelled = DATA[of]
         names, aspect = ("a", "b") if labelled else (), (height // 4, width // 4)
-        table = Table(set_up_system(recipe, DataFormat(channels, names, aspect), cpu), Accelerator(cpu=True))
-        stage = recipe.growth().at(CLOCK.images)
+        system = set_up_system(recipe, DataFormat(channels, names, aspect), cpu)
+        stage = recipe.growth_schedule().at(STATE.images)
         size = (height * stage.resolution // 16, width * stage.resolution // 16)
         reals = F.interpolate(shapes(8, 32)[:, :channels].float() / 127.5 - 1, size)[part]
         labels = (torch.arange(8) % 2)[part] if labelled else None
-        batch = Batch(reals, labels, KeyedRNG(0, CLOCK.images, 8, part, cpu), stage)
-        for updater in table.system.updaters:
-            table.step(updater, CLOCK, table.gradients(updater, batch, CLOCK, largest=8), share=0.0)
+        batch = Batch(reals, labels, KeyedRNG(0, STATE.images, 8, part, cpu), stage)
+        for updater in system.updaters:
+            step(system, updater, batch, STATE, lr_scale=0.0)
             for parameter, value in updater.network.named_parameters():
                 if value.grad is not None:
                     found[f"{name} {updater.name} {parameter}"] = value.grad.clone(

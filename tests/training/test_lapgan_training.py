@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -29,7 +28,7 @@ from training import join_lapgan
 from training.distributed.collective import average_gradients, use_global_batch
 from training.export import export
 from training.growth import Stage
-from training.iteration import Table, set_up_system
+from training.iteration import set_up_system
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
 from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
@@ -40,7 +39,6 @@ from training.updaters.lapgan import (
     LevelGeneratorUpdater,
     LevelUpdater,
     MarginRule,
-    Rule,
 )
 
 RECIPE = with_settings(
@@ -308,10 +306,9 @@ def test_who_waits_takes_no_step(logits: float, margin: float, moving: set[str])
     d, g, recorder = _pair(system, 16, logits)
     d.spec.optimizer = torch.optim.SGD(recorder.parameters(), lr=0.1, momentum=0.5)
     g.spec.optimizer.param_groups[0]["momentum"] = 0.5
-    table = Table(system, Accelerator(cpu=True))
     for updater in (d, g):
-        scalars = table.gradients(updater, _batch(), START, 8)
-        assert table.step(updater, START, scalars).isfinite()
+        scalars = gradients(system, updater, _batch(), START)
+        assert apply_gradients(updater, START, scalars).isfinite()
     assert {updater.name for updater in (d, g) if updater.spec.optimizer.state} == moving
     assert (recorder.logits.item() != pytest.approx(logits)) == ("d16" in moving)
 
@@ -320,21 +317,20 @@ def test_the_rule_hears_of_the_whole_batch_in_every_round() -> None:
     """However it is cut into pieces, and by the present weights."""
     heard: list[list[float]] = []
 
-    class Listener(Rule):
-        def judge(self, real: Tensor, fake: Tensor) -> None:
+    class Listener(BalanceRule):
+        def observe(self, real: Tensor, fake: Tensor) -> None:
             heard.append([real.item(), fake.item()])
 
     system = _build(levels=(8,))
     d = _player(system, "d8")
     d.rule = Listener()
-    table = Table(system, Accelerator(cpu=True))
     for largest in (8, 3):
-        scalars = table.gradients(d, _batch(), START, largest)
-        table.step(d, START, scalars, share=0.0)
+        scalars = gradients(system, d, _batch(), START, largest)
+        apply_gradients(d, START, scalars, lr_scale=0.0)
     assert heard[0] == pytest.approx(heard[1])
     assert scalars["loss/d8"].item() == pytest.approx(sum(heard[1]) / 2)
     for _ in range(2):
-        table.step(d, START, table.gradients(d, _batch(), START, 8), share=25.0)
+        step(system, d, _batch(), START, lr_scale=25.0)
     assert heard[3] != pytest.approx(heard[2])
     assert heard[2] == pytest.approx(heard[0])
 
@@ -346,7 +342,7 @@ def test_a_run_with_a_margin_goes_on_in_the_same_bits(data: Path, tmp_path: Path
     assert trainer_of(tmp_path / "whole", data, recipe, "lapgan").run()
     first = trainer_of(tmp_path / "run", data, recipe, "lapgan")
     for _ in range(4):
-        first.round()
+        first.train()
     first.save()
     assert trainer_of(tmp_path / "run", data, recipe, "lapgan").run()
     whole = newest_state(tmp_path / "whole")

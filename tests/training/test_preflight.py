@@ -19,7 +19,6 @@ from tests.training.toy import RECIPE, differences, metrics, newest_state, shape
 from training import preflight, run
 from training.data.loader import BatchLoader, SampleRange
 from training.growth import Growth, Phase, Stage
-from training.iteration import Table
 from training.monitoring import memory
 from training.preflight import halvings, largest_that_fits
 from training.recipes.msg_gan import MSGRecipe
@@ -135,18 +134,18 @@ class PerSample(Updater):
         return LossOutput(loss, {"loss": loss})
 
 
-@pytest.mark.parametrize("piece", [1, 2, 3, 5, 100])
-def test_pieces_give_the_gradients_of_the_whole(micro_batch: int) -> None:
+@pytest.mark.parametrize("micro_batch", [1, 2, 3, 5, 100])
+def test_micro_batches_give_the_gradients_of_the_whole(micro_batch: int) -> None:
     torch.manual_seed(0)
     network = nn.Linear(8, 3).double()
-    updater = PerSample("p", network, torch.optim.SGD(network.parameters()), lambda _: 0.1)
+    updater = PerSample("p", network, OptimizerSpec(torch.optim.SGD(network.parameters()), lambda _: 0.1))
     batch = Batch(
         torch.rand(5, 3, 4, 4), torch.arange(5), KeyedRNG(0, 8, 20, slice(10, 15), CPU), Stage(4, 20)
     )
-    table = Table(System((updater,), MSGGenerator(8, (2, 2), 4, 3)), Accelerator())
-    whole = table.gradients(updater, batch, TrainState(0, 1, 0), 5)
+    system = System((updater,), MSGGenerator(8, (2, 2), 4, 3))
+    whole = gradients(system, updater, batch, TrainState(0, 1, 0), 5)
     expected = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
-    scalars = table.gradients(updater, batch, TrainState(0, 1, 0), micro_batch)
+    scalars = gradients(system, updater, batch, TrainState(0, 1, 0), micro_batch)
     for parameter, gradient in zip(network.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(scalars["loss"], whole["loss"])
@@ -160,7 +159,7 @@ def test_a_preflight_leaves_no_trace(data: Path, tmp_path: Path, monkeypatch: py
     recipe = with_settings(PHASED, r1=(1.0,), gradient_penalty=1.0)
     assert trainer_of(tmp_path / "with", data, recipe).run()
     with monkeypatch.context() as patch:
-        patch.setattr(run, "look_ahead", lambda *_: {})
+        patch.setattr(run, "run_preflight", lambda *_: {})
         assert trainer_of(tmp_path / "without", data, recipe).run()
     assert differences(newest_state(tmp_path / "with"), newest_state(tmp_path / "without")) == []
     assert metrics(tmp_path / "with") == metrics(tmp_path / "without")
@@ -251,7 +250,6 @@ class Weak(DiscriminatorUpdater):
 def _weak(trainer: Trainer) -> Trainer:
     discriminate, generate = trainer.system.updaters
     trainer.system = System((Weak(**vars(discriminate)), generate), trainer.system.generator)
-    trainer.table = Table(trainer.system, trainer.accelerator)
     return trainer
 
 
@@ -277,22 +275,22 @@ def test_a_run_goes_on_when_memory_runs_out(
     expected, taken[:] = taken[:], []
     assert _weak(trainer_of(tmp_path / "weak", data)).run()
     assert taken == expected
-    assert "out of memory: 8 images at once were too many; going on with 4" in capsys.readouterr().out
+    assert "out of memory: micro-batches of 8 were too large; continuing with 4" in capsys.readouterr().out
     alerts = [line for line in metrics(tmp_path / "weak") if "alert" in line]
     assert [(line["images"], line["alert"]) for line in alerts] == [(24, "out of memory")]
-    assert _state(tmp_path / "whole")["pieces"] == {"0": 8}
-    assert _state(tmp_path / "weak")["pieces"] == {"0": 4}
+    assert _state(tmp_path / "whole")["micro_batches"] == {"0": 8}
+    assert _state(tmp_path / "weak")["micro_batches"] == {"0": 4}
     assert differences(newest_state(tmp_path / "weak"), newest_state(tmp_path / "whole"))
 
 
 def test_a_resumed_run_keeps_to_the_pieces(data: Path, tmp_path: Path) -> None:
-    assert _weak(trainer_of(tmp_path / "run", data, with_settings(RECIPE, lr=RECIPE.lr[:1]))).run()
-    longer = with_settings(RECIPE, lr=RECIPE.lr[:1], kimg=0.08)
+    assert _weak(trainer_of(tmp_path / "run", data, with_settings(RECIPE, lr=RECIPE.optimizer.lr[:1]))).run()
+    longer = with_settings(RECIPE, lr=RECIPE.optimizer.lr[:1], kimg=0.08)
     assert trainer_of(tmp_path / "run", data, longer).micro_batches == {0: 4}
     assert trainer_of(tmp_path / "run", data, with_settings(longer, micro_batch=3)).micro_batches == {0: 3}
 
 
 def test_nothing_can_be_cut_finer_than_one(data: Path, tmp_path: Path) -> None:
     trainer = _weak(trainer_of(tmp_path / "run", data, with_settings(RECIPE, micro_batch=1)))
-    with pytest.raises(TrainingError, match=r"memory ran out at 24 images with 1 images at once"):
+    with pytest.raises(TrainingError, match=r"memory ran out at 24 images with micro-batches of 1"):
         trainer.run()

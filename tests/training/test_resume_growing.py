@@ -46,7 +46,7 @@ def test_going_on_anywhere_in_the_growth(
     folder = tmp_path / "run"
     first = trainer_of(folder, data, RECIPE, "progan")
     for _ in range(rounds):
-        first.round()
+        first.train()
     assert first.train_state.phase == phase
     first.save()
     second = trainer_of(folder, data, RECIPE, "progan")

@@ -1,11 +1,14 @@
-"""The clock and what changes with it."""
+"""Schedules, and the checks of the options that they come from."""
 
 import math
 
 import pytest
 
 from training.recipes.msg_gan import MSGRecipe
+from training.recipes.recipe import with_settings
 from training.schedules import Schedule, TrainState, constant, cosine, decaying, halved, rising, starting_at
+
+RECIPE = MSGRecipe(resolution=8, kimg=1, batch=2)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +40,12 @@ def test_fraction() -> None:
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_a_recipe_refuses_what_makes_no_sense(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{field} must be positive, not {value}"):
-        MSGRecipe(**{"resolution": 8, "kimg": 1, "batch": 2, field: value})
+        with_settings(RECIPE, **{field: value})
 
 
 def test_a_recipe_refuses_a_negative_seed() -> None:
     with pytest.raises(ValueError, match="seed must not be negative, not -1"):
-        MSGRecipe(resolution=8, kimg=1, batch=2, seed=-1)
+        with_settings(RECIPE, seed=-1)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +54,16 @@ def test_a_recipe_refuses_a_negative_seed() -> None:
         ("r1", (-1.0,), r"r1 must not be negative, not \(-1.0,\)"),
         ("r1", (1.0, float("nan")), r"r1 must not be negative, not \(1.0, nan\)"),
         ("penalty_every", 0, "penalty_every must be positive, not 0"),
-        ("penalty_stride", 0, "penalty_stride must be positive, not 0"),
+        ("penalty_fraction", 0, "penalty_fraction must be positive, not 0"),
+        ("penalty_fraction", 0.4, "penalty_fraction must be 1, 1/2, 1/3, ..., not 0.4"),
+        ("r2", (-1.0,), r"r2 must not be negative, not \(-1.0,\)"),
     ],
 )
 def test_a_recipe_of_scheduled_penalties_refuses_what_makes_no_sense(
     field: str, value: object, complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        MSGRecipe(**{"resolution": 8, "kimg": 1, "batch": 2, field: value})
+        with_settings(RECIPE, **{field: value})
 
 
 @pytest.mark.parametrize(
@@ -72,5 +77,5 @@ def test_a_recipe_of_scheduled_penalties_refuses_what_makes_no_sense(
     ],
 )
 def test_schedules_by_hand(schedule: Schedule, values: list[float]) -> None:
-    clocks = [TrainState(images, 10_000, 0) for images in (0, 500, 1000, 5000)]
-    assert [schedule(train_state) for train_state in clocks] == pytest.approx(values)
+    states = [TrainState(images, 10_000, 0) for images in (0, 500, 1000, 5000)]
+    assert [schedule(train_state) for train_state in states] == pytest.approx(values)
