@@ -5,12 +5,12 @@ from functools import cache
 import pytest
 import torch
 from accelerate import Accelerator
-from ranks import on_ranks
 from torch import Tensor
 from torch.nn import functional as F
-from toy import shapes
 
 from tests.systems import DATA, ITERATION, SYSTEMS
+from tests.training.ranks import on_ranks
+from tests.training.toy import shapes
 from train import parse
 from training.iteration import Table, set_up_system
 from training.recipes.recipe import DataFormat
