@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import torch
-from ranks import on_ranks
 from torch import Tensor
 
+from tests.training.ranks import on_ranks
 from training.updaters.began import Equilibrium, errors
 
 

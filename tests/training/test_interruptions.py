@@ -12,12 +12,22 @@ import pytest
 
 from models.checkpoint import load_generator
 from tests.prepared import write_dataset
-from tests.training.toy import TINY, differences, metrics, newest_state, shapes, start, state_of, train
+from tests.training.toy import (
+    TINY,
+    differences,
+    kill_when,
+    metrics,
+    newest_state,
+    shapes,
+    start,
+    state_of,
+    train,
+)
 
 QUIET = ("--tracker", "none")
 LAST = 400  # images of TINY
 SECONDS = 100  # within which anything that is waited for comes
-Moment = Callable[[Path], bool]
+Moment = Callable[[Path], object]  # of a run's folder: true when it has come
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +75,19 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(whole: Path, data: P
     def written_beyond(images: int) -> Moment:
         return lambda run: _newest(run) >= images and _being_written(run)
 
+    def somewhere_beyond(images: int) -> Moment:
+        return lambda run: _newest(run) >= images and (time.sleep(chance.uniform(0, 0.15)), True)
+
     moments: list[Moment] = [
         lambda run: (run / "run.json").exists(),  # before the first checkpoint
         lambda run: _lines(run) == 3,  # between two
         written_beyond(32),  # while one is written
-        lambda run: _newest(run) >= 160,
-        lambda run: _newest(run) >= 224,
+        somewhere_beyond(160),
+        somewhere_beyond(224),
     ]
     arguments: tuple[str | Path, ...] = (*TINY, *QUIET, "--data", data, "--out", run)
-    for number, moment in enumerate(moments):
-        process = _run_until(arguments, run, moment)
-        if number > 2:
-            time.sleep(chance.uniform(0, 0.15))  # wherever it then is
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
+    for moment in moments:
+        kill_when(lambda moment=moment: moment(run), arguments, SECONDS)
         seen.append((_newest(run), _being_written(run)))
         arguments = ("--resume", *QUIET, "--out", run)
         if seen[-1][0]:

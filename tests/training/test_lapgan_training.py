@@ -1,8 +1,6 @@
 """LAPGAN in training: what each level's pair is shown, that levels are independent, and runs that are joined."""
 
 import json
-import signal
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from math import log
@@ -22,7 +20,7 @@ from models.layers.pyramid import PYRAMIDS, PyramidName
 from models.sampler import Sampler
 from tests.prepared import write_dataset
 from tests.training.ranks import on_ranks
-from tests.training.toy import differences, newest_state, shapes, start, state_of, trainer_of
+from tests.training.toy import differences, kill_when, newest_state, shapes, state_of, trainer_of
 from train import main
 from training import join_lapgan
 from training.distributed.collective import average_gradients, use_global_batch
@@ -446,14 +444,7 @@ def test_training_moves_every_weight(whole: Path) -> None:
 
 def test_a_killed_run_ends_in_the_same_bits(data: Path, whole: Path) -> None:
     folder = data.parent / "killed"
-    process = start((*TINY, "--data", data, "--out", folder))
-    deadline = time.monotonic() + 200
-    while not list(folder.glob("checkpoints/[0-9]*")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_when(lambda: list(folder.glob("checkpoints/[0-9]*")), (*TINY, "--data", data, "--out", folder))
     assert not (folder / "checkpoints" / "0000000064").exists()
     assert main(["--resume", "--tracker", "none", "--out", str(folder)]) == 0
     assert differences(newest_state(folder), newest_state(whole)) == []

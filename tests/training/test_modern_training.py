@@ -1,8 +1,6 @@
 """The modern baseline in training: its schedules, labels, growth, and a run that is killed and goes on."""
 
 import json
-import signal
-import time
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -15,7 +13,7 @@ from models.architectures.modern import ModernDiscriminator, ModernGenerator
 from models.checkpoint import load_generator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
-from tests.training.toy import differences, metrics, newest_state, shapes, start, train
+from tests.training.toy import differences, kill_when, metrics, newest_state, shapes, train
 from training.export import export
 from training.growth import Phase, Stage
 from training.recipes.modern import ModernRecipe, modern, modern_cpu
@@ -147,16 +145,7 @@ def _newest(run: Path) -> int:
 
 def test_a_run_killed_in_mid_fade_ends_in_the_same_bits(whole: Path, data: Path) -> None:
     run = data.parent / "killed"
-    process, give_up = start((*TINY, "--data", data, "--out", run)), time.monotonic() + 200
-    try:
-        while _newest(run) < 64:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < give_up, "the moment never came"
-            time.sleep(0.0002)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    kill_when(lambda: _newest(run) >= 64, (*TINY, "--data", data, "--out", run))
     blend = load_generator(run).state_dict()["growth"][1]
     assert 0 < blend < 1
     train(("--resume", "--tracker", "none", "--out", run))

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from ranks import on_ranks
 from torch import Tensor
 
 from models.architectures.progan import ProGANDiscriminator
+from tests.training.ranks import on_ranks
 from training.distributed.collective import average_gradients, use_global_batch
 from training.penalties.gradient import one_centered
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import signal
-import time
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -16,7 +14,7 @@ from models.architectures.progan import ProGANGenerator
 from models.checkpoint import load_generator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
-from tests.training.toy import differences, metrics, newest_state, shapes, start, train
+from tests.training.toy import differences, kill_when, metrics, newest_state, shapes, train
 from training.export import export
 from training.growth import Phase, Stage
 from training.optim.ema import MovingAverage
@@ -48,7 +46,6 @@ TINY = (
     *("--tracker", "none"),
 )
 LAST = 320  # images of TINY
-SECONDS = 200  # within which a moment that is waited for comes
 START = TrainState(0, 1000, 0)
 
 
@@ -302,15 +299,7 @@ def _newest(run: Path) -> int:
 
 def test_a_run_killed_in_mid_fade_ends_in_the_same_bits(whole: Path, data: Path) -> None:
     run = data.parent / "killed"
-    process = start((*TINY, "--data", data, "--out", run))
-    give_up = time.monotonic() + SECONDS
-    while _newest(run) < 208:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < give_up, "the moment never came"
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    kill_when(lambda: _newest(run) >= 208, (*TINY, "--data", data, "--out", run))
     saved = json.loads((_checkpoint(run, _newest(run)) / "state.json").read_text())
     assert saved["phase"] == 3
     resolution, blend = load_generator(run).state_dict()["growth"].tolist()

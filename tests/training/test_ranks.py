@@ -18,9 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from toy import ROOT, TINY, environment, metrics, newest_state, shapes, train
 
 from tests.prepared import write_dataset
+from tests.training.ranks import train_on_ranks
+from tests.training.toy import ROOT, TINY, environment, metrics, newest_state, shapes, train
 
 Arguments = tuple[str | Path, ...]
 FEW = (
@@ -123,18 +124,32 @@ def alone(data: Path) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_two_ranks_train_as_one(data: Path, alone: Callable[[str], Path], system: str) -> None:
+def test_two_ranks_train_as_one(
+    data: Path, alone: Callable[[str], Path], tmp_path: Path, system: str
+) -> None:
     two = data.parent / f"two {system}"
-    said, _ = _end(_launch((*FEW, *SYSTEMS[system], "--data", data, "--out", two), 2))
-    assert said.count("kimg") == len(metrics(two))  # one rank speaks
-    assert said.count("before the run, per process") == 1
+    arguments = (*FEW, *SYSTEMS[system], "--data", data, "--out", two)
+    _assert_one_speaks("".join(train_on_ranks(arguments, tmp_path)), two)
     _assert_alike(two, alone(system))
 
 
+def test_two_ranks_of_a_launch_train_as_one(data: Path, alone: Callable[[str], Path]) -> None:
+    two = data.parent / "launched"
+    said, _ = _end(_launch((*FEW, *SYSTEMS["ra-hinge"], "--data", data, "--out", two), 2))
+    _assert_one_speaks(said, two)
+    _assert_alike(two, alone("ra-hinge"))
+
+
+def _assert_one_speaks(said: str, run: Path) -> None:
+    """One rank alone reports."""
+    assert said.count("kimg") == len(metrics(run))
+    assert said.count("before the run, per process") == 1
+
+
 @pytest.mark.long
-def test_four_ranks_train_as_one(data: Path, alone: Callable[[str], Path]) -> None:
+def test_four_ranks_train_as_one(data: Path, alone: Callable[[str], Path], tmp_path: Path) -> None:
     four = data.parent / "four"
-    _end(_launch((*FEW, *SYSTEMS["ra-hinge"], "--data", data, "--out", four), 4))
+    train_on_ranks((*FEW, *SYSTEMS["ra-hinge"], "--data", data, "--out", four), tmp_path, 4)
     _assert_alike(four, alone("ra-hinge"))
 
 
@@ -145,12 +160,12 @@ def test_two_machines_train_as_one(data: Path, alone: Callable[[str], Path]) -> 
     _assert_alike(two, alone("ra-hinge"))
 
 
-def test_a_run_may_go_on_with_more_ranks(data: Path, alone: Callable[[str], Path]) -> None:
+def test_a_run_may_go_on_with_more_ranks(data: Path, alone: Callable[[str], Path], tmp_path: Path) -> None:
     """The global batch stays: half on one rank and half on two is the whole on one."""
     folder = data.parent / "more"
     arguments = (*FEW, *SYSTEMS["ra-hinge"])
     train((*arguments, "--kimg", "0.016", "--data", data, "--out", folder))
-    _end(_launch(("--resume", "--tracker", "none", "--kimg", "0.032", "--out", folder), 2))
+    train_on_ranks(("--resume", "--tracker", "none", "--kimg", "0.032", "--out", folder), tmp_path)
     _assert_alike(folder, alone("ra-hinge"), lines=1)  # the first part took samples where it ended
 
 

@@ -1,7 +1,5 @@
 """SAGAN's game: its losses, when the singular vectors move, and real runs that are killed, resumed and shared."""
 
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from models.checkpoint import load_generator
 from models.layers.normalization import SpectralConv2d, spectral_norms
 from tests.prepared import write_dataset
 from tests.training.ranks import on_ranks
-from tests.training.toy import differences, metrics, newest_state, shapes, start, train
+from tests.training.toy import differences, kill_when, metrics, newest_state, shapes, train
 from training.distributed.collective import average_gradients, use_global_batch
 from training.growth import Stage
 from training.recipes.recipe import DataFormat, with_settings
@@ -217,14 +215,7 @@ def test_a_run_gives_a_model_that_paints_by_label(whole: Path) -> None:
 
 def test_a_killed_run_ends_in_the_same_bits(whole: Path, data: Path) -> None:
     run = data.parent / "killed"
-    process = start((*TINY, "--data", data, "--out", run))
-    give_up = time.monotonic() + 100
-    while not any(run.glob("checkpoints/[0-9]*/state.json")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_when(lambda: any(run.glob("checkpoints/[0-9]*/state.json")), (*TINY, "--data", data, "--out", run))
     train(("--resume", "--tracker", "none", "--out", run))
     assert differences(newest_state(run), newest_state(whole)) == []
     assert metrics(run) == metrics(whole)

@@ -2,17 +2,24 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.processes import Fork
+from train import main
 from training import run
 from training.monitoring.options import MonitoringOptions
 from training.recipes.msg_gan import MSGNetworks, MSGRecipe
@@ -94,8 +101,24 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
+def train(arguments: Sequence[str | Path], code: int = 0) -> tuple[str, str]:
+    """Run train.py's `main` in this process and see that its exit code is `code`.
+
+    Returns what it said (stdout, stderr).
+    """
+    said, complained = StringIO(), StringIO()
+    AcceleratorState._reset_state()  # which keeps the precision that the first run of a process has
+    try:
+        with redirect_stdout(said), redirect_stderr(complained):
+            found = main([str(argument) for argument in arguments])
+    finally:
+        AcceleratorState._reset_state()
+    assert found == code, (found, said.getvalue(), complained.getvalue())
+    return said.getvalue(), complained.getvalue()
+
+
 def start(arguments: Sequence[str | Path], **more: str) -> subprocess.Popen[str]:
-    """Start train.py in a process of its own."""
+    """Start train.py as its users do, in a process that begins with nothing."""
     return subprocess.Popen(
         [sys.executable, "train.py", *map(str, arguments)],
         cwd=ROOT,
@@ -106,9 +129,19 @@ def start(arguments: Sequence[str | Path], **more: str) -> subprocess.Popen[str]
     )
 
 
-def train(arguments: Sequence[str | Path], code: int = 0, **more: str) -> tuple[str, str]:
-    """Run train.py to its end and see that it exits with `code`. Returns what it said (stdout, stderr)."""
-    process = start(arguments, **more)
-    said, complained = process.communicate(timeout=200)
-    assert process.returncode == code, (process.returncode, said, complained)
-    return said, complained
+def kill_when(moment: Callable[[], object], arguments: Sequence[str | Path], seconds: float = 200) -> None:
+    """Begin a run in a process of its own, and kill it at a moment, which comes before the run ends."""
+    run = Fork(_exit_as_train, list(map(str, arguments)), **environment())
+    give_up = time.monotonic() + seconds
+    try:
+        while not moment():
+            assert run.code is None, f"it ended with {run.code} before the moment came\n{run.printed()}"
+            assert time.monotonic() < give_up, f"in {seconds} seconds the moment never came\n{run.printed()}"
+            time.sleep(0.0002)
+    finally:
+        run.kill()
+    assert run.code == -signal.SIGKILL, f"it was over before it was killed\n{run.printed()}"
+
+
+def _exit_as_train(arguments: list[str]) -> None:
+    sys.exit(main(arguments))
