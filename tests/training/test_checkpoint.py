@@ -94,7 +94,7 @@ def test_another_seed_gives_other_weights(whole: Path, data: Path, tmp_path: Pat
 
 
 def test_a_run_may_be_made_longer(whole: Path, data: Path, tmp_path: Path) -> None:
-    steady = with_settings(RECIPE, lr=RECIPE.lr[:1])  # no schedule looks at the run's length
+    steady = with_settings(RECIPE, lr=RECIPE.optimizer.lr[:1])  # no schedule looks at the run's length
     _train(tmp_path / "long", data, steady)
     _train(tmp_path / "grown", data, replace(steady, kimg=0.032))
     _train(tmp_path / "grown", data, steady)
@@ -161,7 +161,7 @@ def test_a_crash_while_saving_leaves_the_one_before(
 
 def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
     folder = _save(tmp_path, 24)
-    assert json.loads((folder / "state.json").read_text()) == {"images": 24, "round": 3, "phase": 0}
+    assert json.loads((folder / "state.json").read_text()) == {"images": 24, "iteration": 3, "phase": 0}
     system, average = _parts()
     for parameter in (*system.generator.parameters(), *average.generator.parameters()):
         parameter.data.zero_()
@@ -185,14 +185,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str, damage: str) -
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-9] if damage == "cut" else b"\xff\x00" * 50)
-    with pytest.raises(ValueError, match=r"0000000008 cannot be gone on from .*; remove it"):
+    with pytest.raises(ValueError, match=r"0000000008 is damaged .*; remove it"):
         checkpoint.load(folder, *_parts(), total=100)
 
 
 def test_another_games_checkpoint_is_refused(tmp_path: Path) -> None:
     folder = _save(tmp_path, 8)
     system = with_settings(RECIPE, widths=(8, 4)).build(DataFormat(3))
-    with pytest.raises(ValueError, match="cannot be gone on from"):
+    with pytest.raises(ValueError, match="is damaged"):
         checkpoint.load(folder, system, MovingAverage(system.generator, 100), total=100)
 
 

@@ -43,7 +43,7 @@ def _small(recipe: Recipe) -> Recipe:
     return with_settings(recipe, resolution=16, hidden=20, units=10, latent_size=12, batch=8)
 
 
-def _game(recipe: Recipe) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
+def _system(recipe: Recipe) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
     system = _small(recipe).build(DataFormat(3))
     d, g = system.updaters
@@ -66,7 +66,7 @@ def _scores(d: DiscriminatorUpdater) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, "gan"])
 def test_every_recipe_is_there_and_plays(name: str) -> None:
-    system, *_ = _game(RECIPES[name]())
+    system, *_ = _system(RECIPES[name]())
     for updater in system.updaters:
         for other in system.updaters:
             other.network.requires_grad_(other is updater)
@@ -93,7 +93,7 @@ def test_the_papers_settings(
     recipe: Recipe, batch: int, kind: str, betas: tuple[float, float] | None, lr_d: float, lr_g: float
 ) -> None:
     assert recipe.batch == batch
-    updaters = _game(recipe)[0].updaters
+    updaters = _system(recipe)[0].updaters
     for updater, rate in zip(updaters, (lr_d, lr_g), strict=True):
         assert type(updater.spec.optimizer).__name__ == kind
         assert updater.spec.optimizer.param_groups[0].get("betas") == betas
@@ -118,7 +118,7 @@ def test_the_first_gans_momentum_grows_for_250_epochs() -> None:
     [(dcgan(), "non-saturating"), (lsgan(), "least-squares"), (wgan(), "wgan"), (f_gan(), "f-hellinger")],
 )
 def test_both_sides_play_the_objective(recipe: Recipe, objective: str) -> None:
-    _, d, g = _game(recipe)
+    _, d, g = _system(recipe)
     real, fake = _scores(d)
     torch.testing.assert_close(d.compute_loss(_batch(), START).loss, OBJECTIVES[objective].d(real, fake))
     torch.testing.assert_close(g.compute_loss(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
@@ -127,12 +127,12 @@ def test_both_sides_play_the_objective(recipe: Recipe, objective: str) -> None:
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_the_divergence_and_its_saturating_form_can_be_chosen(divergence: Any) -> None:
     recipe = replace(f_gan(), divergence=divergence)
-    _, d, g = _game(recipe)
+    _, d, g = _system(recipe)
     real, fake = _scores(d)
     torch.testing.assert_close(
         d.compute_loss(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].d(real, fake)
     )
-    _, _, saturating = _game(replace(recipe, saturating=True))
+    _, _, saturating = _system(replace(recipe, saturating=True))
     conjugate = DIVERGENCES[divergence].conjugate(fake).mean()
     torch.testing.assert_close(saturating.compute_loss(_batch(), START).loss, -conjugate)
     torch.testing.assert_close(
@@ -142,7 +142,7 @@ def test_the_divergence_and_its_saturating_form_can_be_chosen(divergence: Any) -
 
 @pytest.mark.parametrize("objective", ["non-saturating", "minimax"])
 def test_smoothed_labels_are_the_discriminators_alone(objective: Any) -> None:
-    _, d, g = _game(with_settings(dcgan(), objective=objective, label_smoothing=0.9))
+    _, d, g = _system(with_settings(dcgan(), objective=objective, label_smoothing=0.9))
     real, fake = _scores(d)
     expected = OBJECTIVES[objective].d(real, fake) + 0.1 * real.mean()
     torch.testing.assert_close(d.compute_loss(_batch(), START).loss, expected)
@@ -150,7 +150,7 @@ def test_smoothed_labels_are_the_discriminators_alone(objective: Any) -> None:
 
 
 def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> None:
-    system, d, _ = _game(with_settings(wgan(), ttur_ratio=0.1))
+    system, d, _ = _system(with_settings(wgan(), ttur_ratio=0.1))
     weights = {name: value.detach().clone() for name, value in d.network.named_parameters()}
     assert all(value.abs().max() <= 0.01 for value in weights.values())
     assert any(value.abs().max() > 0.01 for value in system.generator.parameters())
@@ -163,7 +163,7 @@ def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> N
 
 
 def test_the_gradient_penalty_is_the_critics() -> None:
-    _, d, _ = _game(wgan_gp())
+    _, d, _ = _system(wgan_gp())
     move = d.compute_loss(_batch(), START)
     real, fake = _scores(d)
     expected = fake.mean() - real.mean() + 10 * move.scalars["penalty/gradient"]
@@ -171,7 +171,7 @@ def test_the_gradient_penalty_is_the_critics() -> None:
 
 
 def test_the_critics_moves() -> None:
-    d, g = _game(wgan())[0].updaters
+    d, g = _system(wgan())[0].updaters
     moves = [d.steps_at(TrainState(0, 1000, round)) for round in (0, 24, 25, 26, 499, 500, 501, 1000)]
     assert moves == [100, 100, 5, 5, 5, 100, 5, 100]
     assert [g.steps_at(TrainState(0, 1000, round)) for round in (0, 25)] == [1, 1]
@@ -198,13 +198,15 @@ def test_bad_settings_are_refused(make: Callable[[], DCGANRecipe], said: str) ->
 
 def test_adaptive_augmentation_needs_a_sign_that_means_something() -> None:
     ada = {"augment": ("flip",), "ada_target": 0.6}
-    assert replace(f_gan(), divergence="pearson", **ada).build(DataFormat(3)).updaters[0].state is not None
+    assert (
+        replace(f_gan(), divergence="pearson", **ada).build(DataFormat(3)).updaters[0].extra_state is not None
+    )
     with pytest.raises(ValueError, match="ada_target does not go with objective f-kl"):
         with_settings(f_gan(), divergence="kl", widths=(4, 4, 4, 4), **ada).build(DataFormat(3))
 
 
 def test_batch_norm_sees_the_global_batch() -> None:
-    _, d, g = _game(dcgan())
+    _, d, g = _system(dcgan())
     for updater in (d, g):
         use_global_batch(updater.network)
         norms = [module for module in updater.network.modules() if isinstance(module, BatchNorm)]

@@ -50,7 +50,7 @@ def _recipe(name: str, **changes: Any) -> Recipe:
     return replace(RECIPES[name](), **{**tiny, **SMALL[name], **changes})
 
 
-def _game(name: str, **changes: Any) -> System:
+def _system(name: str, **changes: Any) -> System:
     torch.manual_seed(0)
     return _recipe(name, **changes).build(DataFormat(3, ("a", "b")))
 
@@ -86,7 +86,7 @@ def _pair(system: System) -> tuple[DiscriminatorUpdater, GeneratorUpdater]:
 )
 def test_the_papers_settings(name: str, batch: int, kind: str, rates: list[float]) -> None:
     assert RECIPES[name]().batch == batch
-    updaters = _game(name).updaters
+    updaters = _system(name).updaters
     assert [updater.spec.lr(START) for updater in updaters] == pytest.approx(rates)
     for updater in updaters:
         assert type(updater.spec.optimizer).__name__ == kind
@@ -94,7 +94,7 @@ def test_the_papers_settings(name: str, batch: int, kind: str, rates: list[float
 
 
 def test_cgans_step_size_falls_with_its_steps_to_its_end() -> None:
-    rate = _game("cgan", batch=100).updaters[0].spec.lr
+    rate = _system("cgan", batch=100).updaters[0].spec.lr
     assert rate(TrainState(100 * 1000, 10**9, 0)) == pytest.approx(0.02 / 1.00004**1000)
     assert rate(TrainState(10**9, 10**9, 0)) == 1e-6
 
@@ -113,7 +113,7 @@ def test_every_recipe_builds(name: str) -> None:
 
 @EVERY
 def test_each_move_gives_all_of_the_players_own_weights_a_gradient_and_no_other(name: str) -> None:
-    system = _game(name)
+    system = _system(name)
     train_state = TrainState(60, 100, 7)  # Stacked GAN is joined
     for updater in system.updaters:
         for other in system.updaters:
@@ -126,7 +126,7 @@ def test_each_move_gives_all_of_the_players_own_weights_a_gradient_and_no_other(
 
 
 def test_ac_gan_tells_classes_on_both_sides() -> None:
-    d, g = _pair(_game("ac-gan"))
+    d, g = _pair(_system("ac-gan"))
     for network in (d.network, g.network):
         for module in network.modules():
             if isinstance(module, Dropout):
@@ -142,7 +142,7 @@ def test_ac_gan_tells_classes_on_both_sides() -> None:
 
 
 def test_infogans_sides_want_the_same_codes_read() -> None:
-    d, g = _pair(_game("infogan", weight_categorical=0.7, weight_continuous=0.2))
+    d, g = _pair(_system("infogan", weight_categorical=0.7, weight_continuous=0.2))
     z = _latents(d)
     real, fake = d.network([_batch().reals]), d.network(g.network(z)[-1:])
     assert fake.latents is not None
@@ -159,7 +159,7 @@ def test_infogans_sides_want_the_same_codes_read() -> None:
 
 
 def test_infogans_q_is_moved_with_the_discriminator() -> None:
-    d, g = _pair(_game("infogan"))
+    d, g = _pair(_system("infogan"))
     moved = {id(p) for group in d.spec.optimizer.param_groups for p in group["params"]}
     q = [p for name, p in d.network.named_parameters() if name.startswith("read")]
     assert q
@@ -168,7 +168,7 @@ def test_infogans_q_is_moved_with_the_discriminator() -> None:
 
 
 def test_mines_players_share_one_bound() -> None:
-    system = _game("mine", weight=0.5)
+    system = _system("mine", weight=0.5)
     d, g = _pair(system)
     t = system.updaters[1]
     assert isinstance(t, Measure)
@@ -194,7 +194,7 @@ def _gradient(updater: Updater) -> Tensor:
 
 
 def test_mines_generator_follows_information_no_further_than_the_discriminator() -> None:
-    without, little, much = (_gradient(_game("mine", weight=w).updaters[-1]) for w in (0.0, 1e-3, 1e6))
+    without, little, much = (_gradient(_system("mine", weight=w).updaters[-1]) for w in (0.0, 1e-3, 1e6))
     assert 0 < (little - without).norm() < without.norm()
     assert (much - without).norm().item() == pytest.approx(without.norm().item(), rel=1e-3)
     cosine = F.cosine_similarity(little - without, much - without, dim=0)
@@ -207,7 +207,7 @@ def test_a_code_fits_into_the_latent_vector() -> None:
 
 
 def _stack() -> tuple[System, StackedGenerator, Top, Bottom]:
-    system = _game("stacked-gan")
+    system = _system("stacked-gan")
     _, _, g1, _, g0 = system.updaters
     assert isinstance(g1, LevelGeneratorUpdater)
     assert isinstance(g0, LevelGeneratorUpdater)

@@ -21,18 +21,21 @@ from models.sampler import Sampler
 from tests.prepared import write_dataset
 from tests.training.ranks import on_ranks
 from tests.training.toy import differences, kill_when, newest_state, shapes, state_of, trainer_of
+from tests.training.updates import gradients, step
 from train import main
 from training import join_lapgan
 from training.distributed.collective import average_gradients, use_global_batch
 from training.export import export
 from training.growth import Stage
-from training.iteration import set_up_system
+from training.iteration import apply_gradients, set_up_system
 from training.recipes.lapgan import LAPGANRecipe, lapgan, lapgan_cpu
+from training.recipes.options import SGDOptions
 from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
 from training.schedules import TrainState
 from training.system import Batch, System
 from training.updaters.lapgan import (
+    BalanceRule,
     LevelDiscriminatorUpdater,
     LevelGeneratorUpdater,
     LevelUpdater,
@@ -42,7 +45,7 @@ from training.updaters.lapgan import (
 RECIPE = with_settings(
     LAPGANRecipe(resolution=32, kimg=0.064, batch=8), base=8, widths=(8, 4, 4), coarsest_noise=4
 )
-# The same through train.py, at 16x16: rounds of 8 images, a checkpoint every 2.
+# The same through train.py, at 16x16: iterations of 8 images, a checkpoint every 2.
 TINY = (
     *("--recipe", "lapgan", "--resolution", "16", "--base", "4", "--widths", "8", "8", "4"),
     *("--batch", "8", "--kimg", "0.064", "--conditional", "--tracker", "none", "--ema-half-life", "0.05"),
@@ -57,7 +60,7 @@ def _build(classes: Sequence[str] = (), **changes: object) -> System:
     return recipe.build(DataFormat(3, tuple(classes)))
 
 
-def _player(system: System, name: str) -> LevelUpdater:
+def _updater(system: System, name: str) -> LevelUpdater:
     updater = next(updater for updater in system.updaters if updater.name == name)
     assert isinstance(updater, LevelUpdater)
     return updater
@@ -65,8 +68,8 @@ def _player(system: System, name: str) -> LevelUpdater:
 
 def _batch(part: slice = slice(0, 8), labels: Tensor | None = None, seed: int = 0) -> Batch:
     reals = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    draws = KeyedRNG(seed, 16, 8, part, torch.device("cpu"))
-    return Batch(reals[part], None if labels is None else labels[part], draws, Stage(32, 8))
+    rng = KeyedRNG(seed, 16, 8, part, torch.device("cpu"))
+    return Batch(reals[part], None if labels is None else labels[part], rng, Stage(32, 8))
 
 
 class Recorder(Discriminator):
@@ -86,7 +89,7 @@ class Recorder(Discriminator):
 def _pair(
     system: System, side: int, logits: float
 ) -> tuple[LevelDiscriminatorUpdater, LevelGeneratorUpdater, Recorder]:
-    d, g, recorder = _player(system, f"d{side}"), _player(system, f"g{side}"), Recorder(side, logits)
+    d, g, recorder = _updater(system, f"d{side}"), _updater(system, f"g{side}"), Recorder(side, logits)
     assert isinstance(d, LevelDiscriminatorUpdater)
     assert isinstance(g, LevelGeneratorUpdater)
     d.network = g.discriminator = recorder
@@ -134,7 +137,7 @@ def test_the_levels_of_training_are_those_of_the_prepared_data() -> None:
     torch.testing.assert_close(recorder.shown[1], prepared.up(levels[2]))  # over all coarse images
 
 
-def test_losses_at_a_constant_score() -> None:
+def test_losses_at_constant_logits() -> None:
     for logits in (0.0, 1.5, -1.5):
         d, g, _ = _pair(_build(), 16, logits)
         on_real, on_fake = (float(nn.functional.softplus(torch.tensor(s))) for s in (-logits, logits))
@@ -144,23 +147,23 @@ def test_losses_at_a_constant_score() -> None:
             assert d.compute_loss(_batch(), START).loss.item() == pytest.approx(log(2))
 
 
-def test_reals_are_to_be_scored_up_and_fakes_down() -> None:
+def test_the_gradient_raises_logits_of_reals_and_lowers_those_of_fakes() -> None:
     system = _build()
-    d = _player(system, "d16")
+    d = _updater(system, "d16")
     seen: list[Tensor] = []
     d.network.register_forward_hook(lambda _, __, output: seen.append(output.logits))
-    move = d.compute_loss(_batch(), START)
+    output = d.compute_loss(_batch(), START)
     seen[0].retain_grad()
-    move.loss.backward()  # type: ignore[no-untyped-call]
+    output.loss.backward()  # type: ignore[no-untyped-call]
     gradient = seen[0].grad
     assert gradient is not None
     assert (gradient[0::2] < 0).all()
     assert (gradient[1::2] > 0).all()
     means = [seen[0][which::2].mean().item() for which in (0, 1)]
-    assert [move.scalars[f"logits/{which}16"].item() for which in ("real", "fake")] == pytest.approx(means)
+    assert [output.scalars[f"logits/{which}16"].item() for which in ("real", "fake")] == pytest.approx(means)
 
 
-def test_the_two_moves_draw_noise_of_their_own() -> None:
+def test_the_two_steps_draw_noise_of_their_own() -> None:
     d, g, recorder = _pair(_build(), 16, 0.0)
     d.compute_loss(_batch(), START)
     g.compute_loss(_batch(), START)
@@ -174,18 +177,18 @@ def test_a_batch_in_two_parts_is_the_batch(name: str) -> None:
     """Whichever rank or piece a sample falls to: its noise, its dropout, and whether it is shown as a real."""
     system = _build(("a", "b"))
     labels = torch.tensor([0, 1, 1, 0, 0, 0, 1, 1])
-    updater = _player(system, name)
+    updater = _updater(system, name)
 
-    def gradients(*parts: slice) -> list[Tensor]:
+    def summed(*parts: slice) -> list[Tensor]:
         updater.network.zero_grad()
         for part in parts:
             loss = updater.compute_loss(_batch(part, labels), START).loss
             (loss * (part.stop - part.start) / 8).backward()  # type: ignore[no-untyped-call]
         return [p.grad.clone() for p in updater.network.parameters() if p.grad is not None]
 
-    whole = gradients(slice(0, 8))
+    whole = summed(slice(0, 8))
     assert len(whole) == len(list(updater.network.parameters()))
-    for one, other in zip(whole, gradients(slice(0, 3), slice(3, 8)), strict=True):
+    for one, other in zip(whole, summed(slice(0, 3), slice(3, 8)), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
@@ -194,7 +197,7 @@ def test_a_level_does_not_depend_on_another() -> None:
     alone = {updater.name: updater.compute_loss(_batch(), START).loss for updater in system.updaters}
     with torch.no_grad():
         for name in ("d16", "g16"):
-            for parameter in _player(system, name).network.parameters():
+            for parameter in _updater(system, name).network.parameters():
                 parameter += 0.1
     for updater in system.updaters:
         same = torch.equal(updater.compute_loss(_batch(), START).loss, alone[updater.name])
@@ -202,31 +205,31 @@ def test_a_level_does_not_depend_on_another() -> None:
 
 
 @pytest.mark.parametrize("name", ["d8", "g8", "d16", "g16"])
-def test_a_label_reaches_every_player(name: str) -> None:
-    updater = _player(_build(("a", "b")), name)
+def test_a_label_reaches_every_updater(name: str) -> None:
+    updater = _updater(_build(("a", "b")), name)
     losses = [updater.compute_loss(_batch(labels=torch.full((8,), label)), START).loss for label in (0, 1)]
     assert not torch.equal(*losses)
 
 
-def test_momentum_and_step_size_follow_the_epochs() -> None:
+def test_momentum_and_learning_rate_follow_the_epochs() -> None:
     system = _build()
-    updater = _player(system, "d16")
+    updater = _updater(system, "d16")
     for epochs, momentum in ((0, 0.5), (100, 0.58), (1000, 0.8)):
         train_state = TrainState(epochs * 50_000, 10**9, 0)
-        updater.spec.apply_schedules(train_state, share=0.5)
+        updater.spec.apply_schedules(train_state, lr_scale=0.5)
         (group,) = updater.spec.optimizer.param_groups
         assert group["momentum"] == pytest.approx(momentum)
         assert group["lr"] == pytest.approx(0.01 / 1.0004**epochs)
 
 
 def test_adam_keeps_its_decays() -> None:
-    updater = _player(_build(optimizer="adam"), "d16")
+    updater = _updater(_build(optimizer="adam"), "d16")
     updater.spec.apply_schedules(START)
     assert updater.spec.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
-    assert updater.momentum is None
+    assert updater.spec.momentum is None
 
 
-def test_the_lsun_networks_play() -> None:
+def test_the_lsun_networks_train() -> None:
     system = _build(style="lsun", resolution=16, widths=(8, 32))
     for updater in system.updaters:
         assert updater.compute_loss(_batch(), START).loss.isfinite()
@@ -236,9 +239,9 @@ def test_the_lsun_networks_play() -> None:
 
 
 def _gradients(part: slice) -> dict[str, Tensor]:
-    """Each player's gradients, averaged over the ranks that play their parts, and the running statistics after that.
+    """Each updater's gradients, averaged over the ranks, and the running statistics after that.
 
-    Also who may move by the margin rule, where errors differ over the batch.
+    Also which network the margin rule updates, where errors differ over the batch.
     """
     system = _build(style="lsun", resolution=16, widths=(8, 32))
     found: dict[str, Tensor] = {}
@@ -247,13 +250,13 @@ def _gradients(part: slice) -> dict[str, Tensor]:
     for updater in system.updaters:
         updater.compute_loss(_batch(part), START).loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(updater.network.parameters())
-        gradients = {name: p.grad for name, p in updater.network.named_parameters() if p.grad is not None}
-        found |= {f"{updater.name}.{name}": gradient.clone() for name, gradient in gradients.items()}
+        grads = {name: p.grad for name, p in updater.network.named_parameters() if p.grad is not None}
+        found |= {f"{updater.name}.{name}": gradient.clone() for name, gradient in grads.items()}
     rule = MarginRule(0.3)
-    rule.judge(
+    rule.observe(
         torch.zeros(()), torch.linspace(0, 0.8, 8)[part].mean()
     )  # 0.17 and 0.63 on two ranks, together 0.4
-    found["rule"] = torch.tensor([rule.discriminator_moves, rule.generator_moves])
+    found["rule"] = torch.tensor([rule.update_discriminator, rule.update_generator])
     return found | dict(system.generator.named_buffers())
 
 
@@ -283,9 +286,9 @@ def test_two_ranks_give_the_gradients_of_one(tmp_path: Path) -> None:
 )
 def test_the_margin_rule(real: float, fake: float, d: bool, g: bool) -> None:
     rule = MarginRule(0.3)
-    assert (rule.discriminator_moves, rule.generator_moves) == (True, True)
-    rule.judge(torch.tensor(real), torch.tensor(fake))
-    assert (rule.discriminator_moves, rule.generator_moves) == (d, g)
+    assert (rule.update_discriminator, rule.update_generator) == (True, True)
+    rule.observe(torch.tensor(real), torch.tensor(fake))
+    assert (rule.update_discriminator, rule.update_generator) == (d, g)
 
 
 @pytest.mark.parametrize(
@@ -299,10 +302,10 @@ def test_the_margin_rule(real: float, fake: float, d: bool, g: bool) -> None:
         (-1.5, 0.3, {"d16", "g16"}),  # 1.7 and 0.2
     ],
 )
-def test_who_waits_takes_no_step(logits: float, margin: float, moving: set[str]) -> None:
+def test_a_network_that_waits_takes_no_step(logits: float, margin: float, moving: set[str]) -> None:
     system = _build(levels=(16,), margin=margin)
     d, g, recorder = _pair(system, 16, logits)
-    d.spec.optimizer = torch.optim.SGD(recorder.parameters(), lr=0.1, momentum=0.5)
+    d.spec = replace(d.spec, optimizer=torch.optim.SGD(recorder.parameters(), lr=0.1, momentum=0.5))
     g.spec.optimizer.param_groups[0]["momentum"] = 0.5
     for updater in (d, g):
         scalars = gradients(system, updater, _batch(), START)
@@ -311,31 +314,31 @@ def test_who_waits_takes_no_step(logits: float, margin: float, moving: set[str])
     assert (recorder.logits.item() != pytest.approx(logits)) == ("d16" in moving)
 
 
-def test_the_rule_hears_of_the_whole_batch_in_every_round() -> None:
-    """However it is cut into pieces, and by the present weights."""
-    heard: list[list[float]] = []
+def test_the_rule_observes_the_whole_batch_in_every_iteration() -> None:
+    """However it is cut into micro-batches, and with the current weights."""
+    observed: list[list[float]] = []
 
-    class Listener(BalanceRule):
+    class Observer(BalanceRule):
         def observe(self, real: Tensor, fake: Tensor) -> None:
-            heard.append([real.item(), fake.item()])
+            observed.append([real.item(), fake.item()])
 
     system = _build(levels=(8,))
-    d = _player(system, "d8")
-    d.rule = Listener()
+    d = _updater(system, "d8")
+    d.rule = Observer()
     for largest in (8, 3):
         scalars = gradients(system, d, _batch(), START, largest)
         apply_gradients(d, START, scalars, lr_scale=0.0)
-    assert heard[0] == pytest.approx(heard[1])
-    assert scalars["loss/d8"].item() == pytest.approx(sum(heard[1]) / 2)
+    assert observed[0] == pytest.approx(observed[1])
+    assert scalars["loss/d8"].item() == pytest.approx(sum(observed[1]) / 2)
     for _ in range(2):
         step(system, d, _batch(), START, lr_scale=25.0)
-    assert heard[3] != pytest.approx(heard[2])
-    assert heard[2] == pytest.approx(heard[0])
+    assert observed[3] != pytest.approx(observed[2])
+    assert observed[2] == pytest.approx(observed[0])
 
 
-def test_a_run_with_a_margin_goes_on_in_the_same_bits(data: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_margin_resumes_in_the_same_bits(data: Path, tmp_path: Path) -> None:
     recipe = with_settings(
-        RECIPE, resolution=16, base=4, widths=(8, 8, 4), optimizer="adam", lr=0.01, margin=0.02, kimg=0.08
+        RECIPE, resolution=16, base=4, widths=(8, 8, 4), optimizer="adam", lr=(0.01,), margin=0.02, kimg=0.08
     )
     assert trainer_of(tmp_path / "whole", data, recipe, "lapgan").run()
     first = trainer_of(tmp_path / "run", data, recipe, "lapgan")
@@ -350,9 +353,10 @@ def test_a_run_with_a_margin_goes_on_in_the_same_bits(data: Path, tmp_path: Path
 
 
 def test_the_recipes() -> None:
-    assert (lapgan().pyramid, lapgan_cpu().pyramid) == ("bilinear", "binomial5")
+    assert (lapgan().network.pyramid, lapgan_cpu().network.pyramid) == ("bilinear", "binomial5")
     assert (lapgan().margin, lapgan_cpu().margin) == (0.0, 0.0)
-    assert (lapgan().optimizer, lapgan().lr, lapgan().batch, lapgan().widths) == ("sgd", 0.02, 128, ())
+    assert lapgan().optimizer == SGDOptions("sgd", (0.02,), 0.0004, 50_000, 1.0, 0.5, 0.0008, 0.8)
+    assert (lapgan().batch, lapgan().network.widths) == (128, ())
     with torch.device("meta"):
         for recipe in (
             lapgan(),
@@ -375,7 +379,7 @@ def test_the_recipes() -> None:
 )
 def test_a_recipe_that_cannot_be(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        replace(RECIPE, **changes)  # type: ignore[arg-type]
+        with_settings(RECIPE, **changes)  # type: ignore[arg-type]
 
 
 def test_labels_must_be_there_to_train_by_them() -> None:
@@ -384,7 +388,7 @@ def test_labels_must_be_there_to_train_by_them() -> None:
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
-def test_pictures_that_are_not_square_are_played(name: PyramidName) -> None:
+def test_pictures_that_are_not_square_are_trained_on(name: PyramidName) -> None:
     torch.manual_seed(0)
     system = with_settings(RECIPE, pyramid=name).build(DataFormat(3, aspect=(4, 6)))
     batch = replace(_batch(), reals=torch.rand(8, 3, 32, 48) * 2 - 1)
@@ -398,7 +402,7 @@ def test_levels_trained_apart_begin_as_those_trained_together() -> None:
     assert [updater.name for updater in apart.updaters] == ["d16", "g16"]
     for updater in apart.updaters:
         begun = updater.network.state_dict()
-        for name, value in _player(together, updater.name).network.state_dict().items():
+        for name, value in _updater(together, updater.name).network.state_dict().items():
             assert torch.equal(value, begun[name])
     for one, other in zip(together.generator.parameters(), apart.generator.parameters(), strict=True):
         assert torch.equal(one, other)

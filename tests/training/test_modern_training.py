@@ -38,7 +38,7 @@ LAST = 160  # images of TINY
 
 def _players(data: DataFormat, **changes: object) -> tuple[DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
-    d, g = replace(RECIPE, **changes).build(data).updaters  # type: ignore[arg-type]
+    d, g = with_settings(RECIPE, **changes).build(data).updaters  # type: ignore[arg-type]
     assert isinstance(d, DiscriminatorUpdater)
     assert isinstance(g, GeneratorUpdater)
     return d, g
@@ -82,7 +82,7 @@ def test_the_recipes_phases() -> None:
 )
 def test_a_bad_field(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(RECIPE, **changes)  # type: ignore[arg-type]
+        with_settings(RECIPE, **changes)  # type: ignore[arg-type]
 
 
 def test_the_game_is_relativistic_with_both_penalties() -> None:

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from models.architectures.msg_gan import MSGGenerator
 from tests.prepared import write_dataset
 from tests.training.toy import RECIPE, differences, metrics, newest_state, shapes, trainer_of
+from tests.training.updates import gradients
 from training import preflight, run
 from training.data.loader import BatchLoader, SampleRange
 from training.growth import Growth, Phase, Stage
 from training.monitoring import memory
+from training.optim.spec import OptimizerSpec
 from training.preflight import halvings, largest_that_fits
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import DataFormat, with_settings
@@ -174,7 +176,7 @@ def _fly(recipe: MSGRecipe, images: int = 0, known: dict[int, int] | None = None
 
 def test_every_phase_that_is_ahead_is_tried() -> None:
     whole = _fly(PHASED)
-    pictures = [(f.phase, f.pictures, f.batch, f.micro_batch) for f in whole.forecasts]
+    pictures = [(f.phase, f.images, f.batch, f.micro_batch) for f in whole.forecasts]
     assert pictures == [(0, "8x8", 4, 4), (1, "8x8 fading in", 8, 8), (2, "8x8", 8, 8)]
     for forecast, images in zip(whole.forecasts, (16, 16, 32), strict=True):
         assert forecast.seconds * forecast.rate == pytest.approx(images)

@@ -51,7 +51,7 @@ START = TrainState(0, 1000, 0)
 
 def _build(data: DataFormat, **changes: object) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
-    system = replace(RECIPE, **changes).build(data)  # type: ignore[arg-type]
+    system = with_settings(RECIPE, **changes).build(data)  # type: ignore[arg-type]
     d, g = system.updaters
     assert isinstance(d, DiscriminatorUpdater)
     assert isinstance(g, GeneratorUpdater)
@@ -120,7 +120,7 @@ def test_the_cpu_recipe_ends_with_more_of_64_than_of_all_before() -> None:
 )
 def test_a_bad_field(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(RECIPE, **changes)  # type: ignore[arg-type]
+        with_settings(RECIPE, **changes)  # type: ignore[arg-type]
 
 
 def test_optimisers_are_the_papers() -> None:

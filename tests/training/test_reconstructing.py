@@ -1,7 +1,6 @@
 """The systems that reconstruct: VAE, DRAW, BEGAN and GRAN. Losses, and what is kept from move to move."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ def _small(recipe: Recipe) -> Recipe:
     return with_settings(recipe, resolution=16, batch=8, precision="fp32", **sizes)  # type: ignore[arg-type]
 
 
-def _game(recipe: Recipe) -> System:
+def _system(recipe: Recipe) -> System:
     torch.manual_seed(0)
     return _small(recipe).build(DataFormat(3))
 
@@ -58,7 +57,7 @@ def _batch(part: slice = slice(0, 8)) -> Batch:
 def test_every_recipe_is_there_and_plays(name: str) -> None:
     _, recipe = parse(["--recipe", name, "--data", "data", "--out", "run"])
     assert recipe == RECIPES[name]()
-    system = _game(recipe)
+    system = _system(recipe)
     for updater in system.updaters:
         for other in system.updaters:
             other.network.requires_grad_(other is updater)
@@ -78,7 +77,7 @@ def test_the_papers_settings() -> None:
     assert (gran().steps, gran().lr_d, gran().lr_g, gran().batch) == (3, 4e-5, 1e-4, 100)
     decay = [
         group["weight_decay"]
-        for updater in _game(gran()).updaters
+        for updater in _system(gran()).updaters
         for group in updater.spec.optimizer.param_groups
     ]
     assert decay == [5e-6, 0]
@@ -106,7 +105,7 @@ def test_surprise_is_summed_over_a_picture_in_pixels_from_0_to_1() -> None:
 
 @pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu()], ids=["vae", "draw"])
 def test_the_bound_is_reconstruction_and_distance_per_picture(recipe: Recipe) -> None:
-    system, batch = _game(recipe), _batch()
+    system, batch = _system(recipe), _batch()
     (updater,) = system.updaters
     assert isinstance(updater, AutoencoderUpdater)
     found = updater.network(batch.reals, batch.rng.draw("latents", system.generator.prior))
@@ -120,7 +119,7 @@ def test_the_bound_is_reconstruction_and_distance_per_picture(recipe: Recipe) ->
 
 @pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu(), began_cpu()], ids=["vae", "draw", "began"])
 def test_a_batch_in_two_parts_is_the_batch(recipe: Recipe) -> None:
-    for updater in _game(recipe).updaters:
+    for updater in _system(recipe).updaters:
         whole = updater.compute_loss(_batch(), START).loss
         parts = [updater.compute_loss(_batch(part), START).loss for part in (slice(0, 2), slice(2, 8))]
         torch.testing.assert_close(parts[0] * 0.25 + parts[1] * 0.75, whole)
@@ -139,7 +138,7 @@ def test_each_gradient_is_shortened_on_its_own() -> None:
 
 
 def test_draw_has_its_gradients_limited() -> None:
-    (updater,) = _game(draw_cpu()).updaters
+    (updater,) = _system(draw_cpu()).updaters
     for parameter in updater.network.parameters():
         parameter.grad = torch.full_like(parameter, 100.0)
     updater.step({})
@@ -172,7 +171,7 @@ def test_convergence_by_hand() -> None:
 
 
 def _equilibrium(recipe: Recipe) -> tuple[EquilibriumDiscriminatorUpdater, GeneratorUpdater]:
-    d, g = _game(recipe).updaters
+    d, g = _system(recipe).updaters
     assert isinstance(d, EquilibriumDiscriminatorUpdater)
     assert isinstance(g, GeneratorUpdater)
     return d, g
@@ -196,7 +195,7 @@ def test_the_losses_of_began() -> None:
     assert d.equilibrium.k == 0.25  # a move that is not made changes nothing
     d.after_step(move.scalars, batch.stage)
     assert d.equilibrium.k.item() == pytest.approx(0.25 + 0.002 * (0.5 * real - fake).item())
-    assert [key for key in d.state.state_dict() if "k" in key] == ["equilibrium.k"]
+    assert [key for key in d.extra_state.state_dict() if "k" in key] == ["equilibrium.k"]
 
 
 def test_the_step_size_of_began_is_halved() -> None:
@@ -222,7 +221,7 @@ def test_the_step_size_of_began_is_halved() -> None:
 )
 def test_a_recipe_that_cannot_be(changes: dict[str, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        replace(began(), **changes)  # type: ignore[arg-type]
+        with_settings(began(), **changes)  # type: ignore[arg-type]
 
 
 def test_a_vae_learns(tmp_path: Path) -> None:

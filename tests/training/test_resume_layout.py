@@ -18,7 +18,7 @@ TINY = with_settings(
 )
 
 
-def _game() -> System:
+def _system() -> System:
     torch.manual_seed(0)
     system = TINY.build(DataFormat(3))
     for updater in system.updaters:
@@ -40,7 +40,7 @@ def _play(system: System, rounds: range) -> None:
 
 
 def test_moments_go_on_in_channels_last(tmp_path: Path) -> None:
-    through, first, second = _game(), _game(), _game()
+    through, first, second = _system(), _system(), _system()
     _play(through, range(4))
     _play(first, range(2))
     average = MovingAverage(first.generator, 100)

@@ -38,7 +38,7 @@ TINY = (
 START = TrainState(0, 1000, 0)
 
 
-def _game(classes: tuple[str, ...] = ("a", "b")) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
+def _system(classes: tuple[str, ...] = ("a", "b")) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
     system = RECIPE.build(DataFormat(3, classes))
     d, g = system.updaters
@@ -82,7 +82,7 @@ def test_the_recipe_for_cpus_builds() -> None:
 
 @pytest.mark.parametrize("classes", [(), ("a", "b")])
 def test_both_sides_play_the_hinge(classes: tuple[str, ...]) -> None:
-    _, d, g = _game(classes)
+    _, d, g = _system(classes)
     batch = _batch(bool(classes))
     z = batch.rng.draw("latents", d.generator.prior)
     if batch.labels is not None:
@@ -96,7 +96,7 @@ def test_both_sides_play_the_hinge(classes: tuple[str, ...]) -> None:
 
 
 def test_singular_vectors_move_once_for_each_real_batch_and_with_no_pass() -> None:
-    _, d, g = _game()
+    _, d, g = _system()
     before = _vectors(d.network) | {f"g.{k}": v for k, v in _vectors(g.network).items()}
     d.compute_loss(_batch(), START)  # reals and fakes
     g.compute_loss(_batch(), START)
@@ -116,7 +116,7 @@ def test_singular_vectors_move_once_for_each_real_batch_and_with_no_pass() -> No
 
 
 def test_spectral_norms_stay_near_one_while_training() -> None:
-    _, d, _ = _game()
+    _, d, _ = _system()
     for _ in range(40):
         _step(d)
     layers = [module for module in d.network.modules() if isinstance(module, SpectralConv2d)]
@@ -126,7 +126,7 @@ def test_spectral_norms_stay_near_one_while_training() -> None:
 
 
 def test_the_projection_learns_the_labels_in_each_step() -> None:
-    _, d, _ = _game()
+    _, d, _ = _system()
     assert d.network.embed is not None
     d.compute_loss(_batch(), START).loss.backward()  # type: ignore[no-untyped-call]
     ((_, weight),) = spectral_norms(d.network.embed)  # (features, classes)
@@ -137,7 +137,7 @@ def test_the_projection_learns_the_labels_in_each_step() -> None:
 def test_coarse_pictures_change_nothing_that_is_trained() -> None:
     losses = []
     for found in (False, True):
-        _, d, g = _game()
+        _, d, g = _system()
         if found:
             g.network.eval()
             vectors = _vectors(g.network)
@@ -151,7 +151,7 @@ def test_coarse_pictures_change_nothing_that_is_trained() -> None:
 
 def _gradients(part: slice, global_batch: bool = True) -> dict[str, Tensor]:
     """Each player's gradients in its first move, for this rank's part of a batch of eight."""
-    system, *_ = _game()
+    system, *_ = _system()
     whole = _batch()
     assert whole.labels is not None
     batch = replace(

@@ -15,7 +15,7 @@ from models.layers.equalized import Dropout, EqualizedConv2d, EqualizedLinear
 from models.layers.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination
 from models.layers.normalization import spectral_norms
 from tests.training.ranks import on_ranks
-from tests.training.updaters.test_adversarial import START, _batch, _game, _seen
+from tests.training.updaters.test_adversarial import START, _batch, _seen, _system
 from training.data.instance_noise import noisy
 from training.distributed.collective import ranks, use_global_batch
 from training.growth import Stage
@@ -182,7 +182,7 @@ def test_perturbed_images_move_by_half_the_batchs_deviation() -> None:
 
 
 def test_dragan_is_wgan_gps_penalty_around_the_reals() -> None:
-    _, d, _ = _game(dragan=5.0)
+    _, d, _ = _system(dragan=5.0)
     reals, fakes = _seen(d, _batch())
     draws = _batch().rng
     around = scales(perturbed(reals[-1], draws.uniform("perturbed", 3, 8, 8)), (4, 8))
@@ -218,7 +218,7 @@ def test_noise_has_its_deviation_and_coarse_pictures_have_its_mean() -> None:
 
 
 def test_noise_fades_and_is_on_all_that_is_judged() -> None:
-    _, d, g = _game(noise=(0.4, 0.0), objective="rp-gan")
+    _, d, g = _system(noise=(0.4, 0.0), objective="rp-gan")
     reals, fakes = _seen(d, _batch())
     for at, deviation in ((0, 0.4), (500, 0.2)):
         train_state = TrainState(at, 1000, 0)
@@ -281,7 +281,7 @@ def test_spectral_norm_is_brought_up_to_date_with_each_step() -> None:
 )
 def test_what_does_not_go_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        replace(dcgan(), **change)
+        with_settings(dcgan(), **change)
 
 
 def test_dragan_is_refused_where_batch_norm_is_fixed() -> None:
@@ -351,7 +351,7 @@ LEVELLED: list[JudgedRecipe] = [
 def _levels(recipe: JudgedRecipe, **changes: Any) -> list[Updater]:
     """The players of a recipe's levels, without an encoder's."""
     data = DataFormat(3, ("a", "b") if recipe.needs_labels else ())
-    system = set_up_system(replace(recipe, **changes), data, torch.device("cpu"))
+    system = set_up_system(with_settings(recipe, **changes), data, torch.device("cpu"))
     return [updater for updater in system.updaters if updater.name != "e"]
 
 

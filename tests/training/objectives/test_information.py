@@ -12,7 +12,7 @@ from models.architectures.infogan import Codes
 from models.discriminator import DiscriminatorOutput
 from tests.training.ranks import on_ranks
 from training.growth import Stage
-from training.objectives.information import CodeLoss, continuous_information, discrete_information
+from training.objectives.information import continuous_information, discrete_information
 from training.objectives.mutual_information import (
     UnbiasedBound,
     adaptively_clipped,
@@ -22,6 +22,7 @@ from training.objectives.mutual_information import (
 from training.rng import KeyedRNG
 from training.system import Batch
 from training.updaters.adversarial import Fakes, LossTerm
+from training.updaters.infogan import CodeLoss
 
 CODES = Codes(2, (3, 4))
 

@@ -13,7 +13,7 @@ from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.penalties.fraction import logits_with_fraction
 from training.penalties.gradient import leaves, one_centered, zero_centered
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
 from training.schedules import TrainState
 from training.system import Batch, LossOutput, System
@@ -28,9 +28,9 @@ def _batch() -> Batch:
     return Batch(reals, None, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(8, 8))
 
 
-def _game(**changes: object) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
+def _system(**changes: object) -> tuple[System, DiscriminatorUpdater, GeneratorUpdater]:
     torch.manual_seed(0)
-    system = replace(RECIPE, **changes).build(DataFormat(3))  # type: ignore[arg-type]
+    system = with_settings(RECIPE, **changes).build(DataFormat(3))  # type: ignore[arg-type]
     d, g = system.updaters
     assert isinstance(d, DiscriminatorUpdater)
     assert isinstance(g, GeneratorUpdater)
@@ -62,7 +62,7 @@ def test_reals_fade_from_their_coarser_selves() -> None:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_both_sides_play_the_objective_on_the_same_noise_and_reals(objective: str) -> None:
-    _, d, g = _game(objective=objective)
+    _, d, g = _system(objective=objective)
     reals, fakes = _seen(d, _batch())
     real, fake = d.network(reals).logits, d.network(fakes).logits
     move = d.compute_loss(_batch(), START)
@@ -77,7 +77,7 @@ def _extra(move: LossOutput) -> float:
 
 
 def test_r1_and_r2_with_their_weight() -> None:
-    _, d, _ = _game(r1=(3.0,), objective="rp-gan")
+    _, d, _ = _system(r1=(3.0,), objective="rp-gan")
     reals, fakes = (leaves(images) for images in _seen(d, _batch()))
     r1 = zero_centered(d.network(reals).logits, reals).item()
     r2 = zero_centered(d.network(fakes).logits, fakes).item()
@@ -89,28 +89,28 @@ def test_r1_and_r2_with_their_weight() -> None:
 
 
 def test_lazy_penalties_come_rarer_and_heavier() -> None:
-    _, d, _ = _game(r1=(3.0,), penalty_every=4)
+    _, d, _ = _system(r1=(3.0,), penalty_every=4)
     extras = [_extra(d.compute_loss(_batch(), TrainState(0, 1000, round))) for round in range(9)]
     assert [extra != 0 for extra in extras] == [True, False, False, False] * 2 + [True]
-    _, every_time, _ = _game(r1=(3.0,))
+    _, every_time, _ = _system(r1=(3.0,))
     assert extras[4] == pytest.approx(4 * _extra(every_time.compute_loss(_batch(), START)), rel=1e-5)
 
 
 def test_gamma_follows_its_schedule() -> None:
-    _, d, _ = _game(r1=(4.0, 0.0))
+    _, d, _ = _system(r1=(4.0, 0.0))
     start, half = (_extra(d.compute_loss(_batch(), TrainState(at, 1000, 0))) for at in (0, 500))
     assert half == pytest.approx(start / 2, rel=1e-5)
     assert _extra(d.compute_loss(_batch(), TrainState(1000, 1000, 0))) == 0
 
 
 def test_wgan_gp_and_drift() -> None:
-    _, d, _ = _game(gradient_penalty=10.0, objective="wgan")
+    _, d, _ = _system(gradient_penalty=10.0, objective="wgan")
     reals, fakes = _seen(d, _batch())
     penalty = one_centered(
         lambda images: d.network(images).logits, reals, fakes, _batch().rng.uniform("mix")
     ).item()
     assert _extra(d.compute_loss(_batch(), START)) == pytest.approx(10 * penalty, rel=1e-5)
-    _, d, _ = _game(drift=0.5, objective="wgan")
+    _, d, _ = _system(drift=0.5, objective="wgan")
     expected = 0.5 * d.network(reals).logits.square().mean().item()
     assert _extra(d.compute_loss(_batch(), START)) == pytest.approx(expected, rel=1e-5)
     assert d.compute_loss(_batch(), START).scalars["penalty/drift"].item() == pytest.approx(
@@ -121,7 +121,7 @@ def test_wgan_gp_and_drift() -> None:
 @pytest.mark.parametrize("stride", [2, 4])
 def test_penalties_of_one_in_so_many_samples(stride: int) -> None:
     """The samples looked at are judged by themselves, and so are the others."""
-    _, d, _ = _game(r1=(3.0,), penalty_stride=stride, objective="rp-gan")
+    _, d, _ = _system(r1=(3.0,), penalty_stride=stride, objective="rp-gan")
     reals, fakes = _seen(d, _batch())
     expected, scores = [], []
     for images in (reals, fakes):
@@ -140,8 +140,8 @@ def test_penalties_of_one_in_so_many_samples(stride: int) -> None:
 
 
 def test_a_batch_that_cannot_be_dealt_is_looked_at_whole() -> None:
-    _, whole, _ = _game(r1=(3.0,))
-    _, dealt, _ = _game(r1=(3.0,), penalty_stride=3)
+    _, whole, _ = _system(r1=(3.0,))
+    _, dealt, _ = _system(r1=(3.0,), penalty_stride=3)
     assert torch.equal(dealt.compute_loss(_batch(), START).loss, whole.compute_loss(_batch(), START).loss)
 
 
@@ -182,7 +182,7 @@ def _transformed(d: DiscriminatorUpdater, images: list[Tensor], of: str) -> list
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_both_sides_see_the_same_augmented_pictures(objective: str) -> None:
-    _, d, g = _game(objective=objective, augment=AUGMENTED)
+    _, d, g = _system(objective=objective, augment=AUGMENTED)
     reals, fakes = _seen(d, _batch())
     real, fake = (d.network(_transformed(d, x, of)).logits for x, of in ((reals, "real"), (fakes, "fake")))
     assert not torch.allclose(real, d.network(reals).logits, atol=1e-3)
@@ -195,7 +195,7 @@ def test_both_sides_see_the_same_augmented_pictures(objective: str) -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_gradients_are_by_the_pictures_before_they_are_augmented(stride: int) -> None:
     """Cutout and contrast change how steep D is by the picture: penalties see it."""
-    _, d, _ = _game(r1=(3.0,), augment=AUGMENTED)
+    _, d, _ = _system(r1=(3.0,), augment=AUGMENTED)
     d.network = Linear()
     d.penalties = replace(d.penalties, stride=stride)
     move = d.compute_loss(_batch(), START)
@@ -213,7 +213,7 @@ def test_gradients_are_by_the_pictures_before_they_are_augmented(stride: int) ->
 
 
 def test_wgan_gp_is_by_the_pictures_before_they_are_augmented() -> None:
-    _, d, _ = _game(gradient_penalty=10.0, objective="wgan", augment=AUGMENTED)
+    _, d, _ = _system(gradient_penalty=10.0, objective="wgan", augment=AUGMENTED)
     reals, fakes = _seen(d, _batch())
 
     def logits(images: Sequence[Tensor]) -> Tensor:
@@ -226,14 +226,14 @@ def test_wgan_gp_is_by_the_pictures_before_they_are_augmented() -> None:
 
 
 def test_without_penalties_none_is_computed() -> None:
-    _, d, _ = _game(r1=(0.0,), gradient_penalty=0.0)
+    _, d, _ = _system(r1=(0.0,), gradient_penalty=0.0)
     assert set(d.compute_loss(_batch(), START).scalars) == {"loss/d", "logits/real", "logits/fake"}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_step_of_each_side_alone_lowers_its_own_loss(objective: str) -> None:
     for side in (0, 1):
-        system, *_ = _game(objective=objective, lr=(0.001,))
+        system, *_ = _system(objective=objective, lr=(0.001,))
         updater = system.updaters[side]
         before = updater.compute_loss(_batch(), START).loss
         updater.spec.optimizer.zero_grad()
@@ -243,6 +243,6 @@ def test_a_step_of_each_side_alone_lowers_its_own_loss(objective: str) -> None:
 
 
 def test_the_discriminators_move_leaves_the_generator_without_gradient() -> None:
-    system, d, _ = _game(gradient_penalty=1.0, r1=(1.0,))
+    system, d, _ = _system(gradient_penalty=1.0, r1=(1.0,))
     d.compute_loss(_batch(), START).loss.backward()
     assert all(parameter.grad is None for parameter in system.generator.parameters())
