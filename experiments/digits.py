@@ -6,7 +6,7 @@ are the digits set aside for tests: its errors, and what chance does to shares.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,7 +35,7 @@ from training.recipes.ac_gan import ac_gan_cpu
 from training.recipes.cgan import cgan
 from training.recipes.dcgan import dcgan_cpu
 from training.recipes.msg_gan import msg_gan_cpu
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Recipe, with_settings
 from training.recipes.vae import vae_cpu
 from training.recipes.wgan import wgan_gp_cpu
 
@@ -46,27 +46,31 @@ _LINES = 6  # of ten pictures, in the figure
 
 SYSTEMS = {
     "ac-gan": Trial(
-        replace(
+        with_settings(
             ac_gan_cpu(),
             kimg=140,
             batch=50,
-            lr=0.0005,
+            lr=(0.0005,),
             precision="bf16",
             widths_g=(64, 32, 16),
             widths_d=(16, 16, 32, 32, 64, 64),
         ),
         420,
     ),
-    "cgan": Trial(replace(cgan(), kimg=300, precision="bf16"), 230),
+    "cgan": Trial(with_settings(cgan(), kimg=300, precision="bf16"), 230),
     "cgan-adam": Trial(
-        replace(cgan(), kimg=220, batch=50, decay_every=50, optimizer="adam", lr=0.0005, precision="bf16"),
+        with_settings(
+            cgan(), kimg=220, batch=50, decay_every=50, optimizer="adam", lr=(0.0005,), precision="bf16"
+        ),
         220,
     ),
     "dcgan": Trial(small(dcgan_cpu(), kimg=64), 100),
     "wgan-gp": Trial(small(wgan_gp_cpu(), kimg=96), 180),
-    "msg-gan": Trial(replace(msg_gan_cpu(), resolution=RESOLUTION, widths=(48, 48, 32, 16), kimg=20), 120),
+    "msg-gan": Trial(
+        with_settings(msg_gan_cpu(), resolution=RESOLUTION, widths=(48, 48, 32, 16), kimg=20), 120
+    ),
     "vae": Trial(
-        replace(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), latent_size=16, kimg=200), 100
+        with_settings(vae_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), latent_size=16, kimg=200), 100
     ),
 }
 

@@ -23,10 +23,13 @@ from experiments.mnist import Split
 from experiments.training_loop import train
 from models.architectures.draw import DRAWGenerator
 from models.architectures.vae import VAE, Autoencoder, Reconstruction, gaussian
-from training.recipes.draw import DRAWRecipe
+from training.optim.spec import adam
+from training.recipes.draw import DRAWNetworks, DRAWRecipe
+from training.recipes.options import AdamOptions
 from training.recipes.recipe import DataFormat
-from training.system import System, TrainState
-from training.updaters.autoencoder import Reconstruct, distance_to_prior, surprise
+from training.schedules import TrainState
+from training.system import System
+from training.updaters.autoencoder import AutoencoderUpdater, kl_to_prior, negative_log_likelihood
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
@@ -65,14 +68,14 @@ class DigitsBound(Experiment):
         """What a digit costs when its pixels are known by their means alone."""
         means = greys(self.data, "train").mean(0)
         likelihood = Bernoulli(means.clamp(1 - SURE, SURE), validate_args=False)
-        costs = surprise(likelihood, self.tests())
+        costs = negative_log_likelihood(likelihood, self.tests())
         return {"reconstruction": costs.mean().item(), "kl": 0.0, "curve": [], "pictures": None}
 
     def vae(self) -> System:
         """The recipe's VAE at 32x32, its pixels Bernoulli."""
         network = BernoulliVAE(VAE(RESOLUTION, (128, 64, 32), 128, 1))
-        adam = torch.optim.Adam(network.parameters(), fused=True)
-        return System((Reconstruct("vae", network, adam, self._rate),), network.decoder)
+        spec = adam(network, self.lr, betas=(0.9, 0.999))
+        return System((AutoencoderUpdater("vae", network, spec),), network.decoder)
 
     def draw(self) -> System:
         """The recipe's DRAW."""
@@ -80,33 +83,32 @@ class DigitsBound(Experiment):
             resolution=RESOLUTION,
             kimg=self.kimg,
             batch=self.batch,
-            steps=self.glimpses,
-            step_size=self.glimpse_size,
-            hidden=self.hidden,
-            read=self.window,
-            write=self.window,
-            lr=self.lr,
+            network=DRAWNetworks(
+                steps=self.glimpses,
+                latent_size=self.glimpse_size,
+                hidden=self.hidden,
+                read=self.window,
+                write=self.window,
+            ),
+            optimizer=AdamOptions(lr=(self.lr,), betas=(0.5, 0.999), clip_grad_norm=5.0),
         )
         return recipe.build(DataFormat(channels=1))
-
-    def _rate(self, _: TrainState) -> float:
-        return self.lr
 
     def learn(self, build: Callable[[], System]) -> Result:
         """Train a system; its bound on some of the test digits on the way, and on all at the end."""
         torch.manual_seed(0)
         system, tests = build(), self.tests()
         (updater,) = system.updaters
-        assert isinstance(updater, Reconstruct)
-        rounds = self.kimg * 1000 // self.batch
+        assert isinstance(updater, AutoencoderUpdater)
+        iterations = self.kimg * 1000 // self.batch
         curve: list[tuple[int, float]] = []
 
         def watch(train_state: TrainState, _: Mapping[str, Tensor]) -> None:
-            if train_state.round * self.points % rounds < self.points:
+            if train_state.iteration * self.points % iterations < self.points:
                 curve.append((train_state.images, sum(judge(updater.network, tests[::ON_THE_WAY]))))
 
         reals = partial(shown, greys(self.data, "train"))
-        train(system, reals, RESOLUTION, rounds, self.batch, 0, watch=watch)
+        train(system, reals, RESOLUTION, iterations, self.batch, 0, watch=watch)
         reconstruction, kl = judge(updater.network, tests)
         return {
             "reconstruction": reconstruction,
@@ -164,7 +166,7 @@ class BernoulliVAE(Autoencoder):
         self.decoder = vae.decoder
 
     def forward(self, images: Tensor, noise: Tensor) -> Reconstruction:
-        """Reconstruct images (N, C, H, W) in [-1, 1] by noise (N, latent_size)."""
+        """AutoencoderUpdater images (N, C, H, W) in [-1, 1] by noise (N, latent_size)."""
         posterior = gaussian(self.encoder(images))
         *_, picture = self.decoder.stream(posterior.mean + posterior.stddev * noise)
         logits = 2 * torch.atanh(picture.float().clamp(-SURE, SURE))  # tanh(a) = 2 sigmoid(2 a) - 1
@@ -202,7 +204,9 @@ def judge(network: Autoencoder, images: Tensor) -> tuple[float, float]:
     for batch in torch.split(images, JUDGED_AT_ONCE):
         found: Reconstruction = network(batch, network.decoder.prior(len(batch), rng))
         parts.append(
-            torch.stack([surprise(found.likelihood, batch), distance_to_prior(found.posterior)], dim=1)
+            torch.stack(
+                [negative_log_likelihood(found.likelihood, batch), kl_to_prior(found.posterior)], dim=1
+            )
         )
     reconstruction, distance = torch.cat(parts).mean(0).tolist()
     return reconstruction, distance

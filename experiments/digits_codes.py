@@ -9,7 +9,7 @@ Deviations: smaller networks than the paper's, in `CODES`; pictures are of the a
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,13 +34,21 @@ from models.architectures.infogan import InfoGANGenerator
 from models.discriminator import Discriminator
 from training.objectives.information import discrete_information
 from training.recipes.infogan import InfoGANRecipe, infogan
+from training.recipes.recipe import with_settings
 from training.system import System
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
 
-CODES = replace(
-    infogan(), widths=(64, 32), hidden=256, kimg=100, batch=64, lr_d=0.0004, ema_half_life=4, precision="bf16"
+CODES = with_settings(
+    infogan(),
+    widths=(64, 32),
+    hidden=256,
+    kimg=100,
+    batch=64,
+    ttur_ratio=0.4,
+    ema_half_life=4,
+    precision="bf16",
 )
 _WIDEST = 2.0  # how far continuous codes are swept, twice as far as in training, as in the paper
 _COLUMNS = 10  # of a sheet
@@ -57,8 +65,8 @@ class DigitCodes(DigitExperiment):
 
     def rows(self) -> Mapping[str, Row]:
         """InfoGAN from each seed, and once with no weight on the information."""
-        recipes = {f"seed-{seed}": replace(CODES, seed=seed) for seed in range(self.runs)}
-        recipes["without-information"] = replace(CODES, weight_categorical=0, weight_continuous=0)
+        recipes = {f"seed-{seed}": with_settings(CODES, seed=seed) for seed in range(self.runs)}
+        recipes["without-information"] = with_settings(CODES, weight_categorical=0, weight_continuous=0)
         return {name: Row(1, partial(self.measure, recipe)) for name, recipe in recipes.items()}
 
     def measure(self, recipe: InfoGANRecipe) -> Result:

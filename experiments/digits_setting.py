@@ -5,7 +5,7 @@ import io
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -24,7 +24,7 @@ from models.generator import Generator
 from training.iteration import set_up_system
 from training.optim.ema import MovingAverage
 from training.recipes.dcgan import DCGANRecipe
-from training.recipes.recipe import DataFormat, Recipe
+from training.recipes.recipe import DataFormat, Recipe, with_settings
 from training.system import System
 
 RESOLUTION = 32  # of the digits, with a border of 2
@@ -94,8 +94,18 @@ class DigitExperiment(Experiment):
         """The game after a training by the recipe, and the average of its generator, ready to paint."""
         system = set_up_system(recipe, DataFormat(channels, NAMES if labels else ()), torch.device("cpu"))
         average = MovingAverage(system.generator, recipe.ema_half_life * 1000)
-        rounds = math.ceil(recipe.kimg * 1000 * self.length / recipe.batch / system.turns)
-        train(system, reals, RESOLUTION, rounds, recipe.batch, recipe.seed, labels, average, recipe.precision)
+        iterations = math.ceil(recipe.kimg * 1000 * self.length / recipe.batch / system.sub_steps)
+        train(
+            system,
+            reals,
+            RESOLUTION,
+            iterations,
+            recipe.batch,
+            recipe.seed,
+            labels,
+            average,
+            recipe.compute.precision,
+        )
         return system, average.refreshed()
 
     def judge(self) -> DigitClassifier:
@@ -141,15 +151,14 @@ def small(
     recipe: DCGANRecipe,
     kimg: float,  # length of the run, thousands of real images shown
 ) -> DCGANRecipe:
-    """A recipe of DCGAN's networks for minutes: narrow, with small batches and larger steps, for there are few."""
-    return replace(
+    """A recipe of DCGAN's networks for minutes: narrow, with small batches and a higher learning rate."""
+    return with_settings(
         recipe,
         kimg=kimg,
         resolution=RESOLUTION,
         widths=(64, 32, 16),
         batch=32,
-        lr_g=0.0005,
-        lr_d=0.0005,
+        lr=(0.0005,),
         ema_half_life=4,
     )
 

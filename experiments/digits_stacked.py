@@ -8,7 +8,7 @@ Deviations: the networks are those of `training/recipes`, in a size for minutes 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,7 +33,7 @@ from experiments.digits_setting import (
 from experiments.experiment import Result, markdown
 from training.recipes.dcgan import dcgan_cpu
 from training.recipes.mine import mine_cpu
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Recipe, with_settings
 from training.recipes.wgan import wgan_gp_cpu
 
 matplotlib.use("agg")
@@ -45,9 +45,11 @@ _SIDE = 8  # pictures in a line and in a column of the figure's sheets
 _DCGAN = small(dcgan_cpu(), kimg=120)
 SYSTEMS = {
     "dcgan": Trial(_DCGAN, 150),
-    "minibatch-discrimination": Trial(replace(_DCGAN, minibatch="discrimination"), 200),
+    "minibatch-discrimination": Trial(with_settings(_DCGAN, minibatch="discrimination"), 200),
     "mine": Trial(
-        replace(mine_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=120, lr=0.0005, ema_half_life=4),
+        with_settings(
+            mine_cpu(), resolution=RESOLUTION, widths=(64, 32, 16), kimg=120, lr=(0.0005,), ema_half_life=4
+        ),
         320,
     ),
     "wgan-gp": Trial(small(wgan_gp_cpu(), kimg=160), 250),

@@ -8,7 +8,7 @@ batches between two points.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from data_prep.store import PyramidDataset
 from experiments.experiment import Experiment, Result, Row, markdown
 from experiments.training_loop import train
 from training.recipes.began import began_cpu
-from training.recipes.recipe import DataFormat
-from training.system import TrainState
+from training.recipes.recipe import DataFormat, with_settings
+from training.schedules import TrainState
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
@@ -47,22 +47,22 @@ class EquilibriumOfErrors(Experiment):
         super().__post_init__()
         if not self.gammas or not all(0 < gamma <= 1 for gamma in self.gammas):
             raise ValueError(f"gammas must be above 0 and at most 1, at least one, not {self.gammas}")
-        if self.rounds < self.points:
-            raise ValueError(f"kimg and batch give {self.rounds} steps, fewer than points, {self.points}")
+        if self.iterations < self.points:
+            raise ValueError(f"kimg and batch give {self.iterations} steps, fewer than points, {self.points}")
 
     @property
-    def rounds(self) -> int:
+    def iterations(self) -> int:
         """Steps of a row."""
         return self.kimg * 1000 // self.batch
 
     def rows(self) -> Mapping[str, Row]:
         """A row for each gamma."""
-        return {f"gamma-{gamma:g}": Row(self.rounds, partial(self.learn, gamma)) for gamma in self.gammas}
+        return {f"gamma-{gamma:g}": Row(self.iterations, partial(self.learn, gamma)) for gamma in self.gammas}
 
     def learn(self, gamma: float) -> Result:
         """Train; what is watched, from point to point."""
         dataset = PyramidDataset(self.data)
-        recipe = replace(
+        recipe = with_settings(
             began_cpu(),
             resolution=self.resolution,
             kimg=self.kimg,
@@ -82,7 +82,7 @@ class EquilibriumOfErrors(Experiment):
             chosen = torch.randint(len(dataset), (count,), generator=rng).tolist()
             return from_uint8(dataset.images(chosen, self.resolution))
 
-        train(system, reals, self.resolution, self.rounds, self.batch, 0, watch=watch)
+        train(system, reals, self.resolution, self.iterations, self.batch, 0, watch=watch)
         means = [part.mean(0).tolist() for part in torch.tensor(said).tensor_split(self.points)]
         m, real, fake, k = zip(*means, strict=True)
         return {"convergence": m, "balance": [b / a for a, b in zip(real, fake, strict=True)], "k": k}

@@ -51,7 +51,7 @@ class Gaussians(Setting):
         for name, each in VARIATIONS.items():
             times = 1 if each.together else self.runs
             rows[name] = Row(
-                self.rounds * each.cost * times, partial(self.measure, partial(self.trained, each))
+                self.iterations * each.cost * times, partial(self.measure, partial(self.trained, each))
             )
         return {**rows, "real": Row(1, partial(self.measure, self.real))}
 
@@ -90,7 +90,7 @@ class Gaussians(Setting):
 
     def _play(self, system: System, seed: int) -> Found:
         batch, of = self.runs * self.batch, self.learned
-        train(system, of.sample, 1, self.rounds, batch, seed, labels=of.labels)
+        train(system, of.sample, 1, self.iterations, batch, seed, labels=of.labels)
         with torch.no_grad():
             z = system.generator.prior(self.runs * JUDGED, torch.Generator().manual_seed(seed))
             points: Tensor = system.generator(z)[-1]

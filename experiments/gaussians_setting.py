@@ -1,11 +1,10 @@
-"""What the rows of the experiment on mixtures of Gaussians share: sizes, optimiser, and the plain game of two."""
+"""What the rows of the experiment on mixtures of Gaussians share: sizes, optimizer, and the plain adversarial pair."""
 
 from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import torch
 from torch import nn
 
 from experiments.experiment import Experiment
@@ -18,11 +17,13 @@ from experiments.points import (
     UnitsName,
     run_by_run,
 )
+from models.discriminator import Discriminator
+from models.generator import Generator
 from training.objectives import OBJECTIVES, Objective
-from training.optim.spec import OptimizerSpec
+from training.optim.spec import OptimizerSpec, adam
 from training.optim.weight_clipping import clip_after_steps
 from training.schedules import cosine
-from training.system import Schedule, System
+from training.system import System
 from training.updaters.adversarial import Penalties, adversarial_pair
 
 NON_SATURATING = OBJECTIVES["non-saturating"]
@@ -33,13 +34,13 @@ class Setting(Experiment, ABC):
     """What is learned, and the sizes of all rows."""
 
     mixture: Literal["ring", "grid"] = "ring"  # what is learned
-    rounds: int = 1500  # of the generator
-    batch: int = 64  # points per move
+    iterations: int = 1500  # steps of the generator
+    batch: int = 64  # points per step
     runs: int = 5  # of a row
     hidden: int = 64  # units of the networks' hidden layers
     latent_size: int = 16  # length of the latent vector
     code_size: int = 4  # length of its end, of which MINE's generator is to tell
-    lr: float = 0.003  # Adam's step size at first, all networks; it falls to 0 along half a cosine
+    lr: float = 0.003  # Adam's learning rate at first, all networks; it falls to 0 along half a cosine
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,18 +59,14 @@ class Setting(Experiment, ABC):
         """Labels of points: its modes."""
         return len(self.learned.modes)
 
-    @property
-    def rate(self) -> Schedule:
-        """The common step size."""
-        return cosine(self.lr, 0.0)
+    def spec(self, network: nn.Module) -> OptimizerSpec:
+        """How all networks are optimized."""
+        return adam(network, cosine(self.lr, 0.0))
 
-    def adam(self, network: nn.Module) -> torch.optim.Adam:
-        """The common optimiser."""
-        return torch.optim.Adam(network.parameters(), lr=self.lr, betas=(0.5, 0.999), fused=True)
-
-    def steps(self, network: nn.Module, moves: int = 1) -> OptimizerSpec:
-        """How a network is moved, so often per round."""
-        return OptimizerSpec(self.adam(network), self.rate, moves)
+    def pair(self, discriminator: Discriminator, generator: Generator, objective: Objective) -> System:
+        """A plain adversarial pair."""
+        specs = self.spec(discriminator), self.spec(generator)
+        return System(adversarial_pair(discriminator, generator, *specs, objective), generator)
 
 
 class Variation(NamedTuple):
@@ -77,8 +74,8 @@ class Variation(NamedTuple):
 
     build: Callable[
         [Setting], System
-    ]  # makes a game of so many runs side by side, its weights from torch's RNG
-    cost: int = 1  # of a round, in plain ones
+    ]  # builds a system of so many runs side by side, its weights from torch's RNG
+    cost: int = 1  # of an iteration, in plain ones
     together: bool = True  # whether runs go side by side; else one after another, for they would share a term
 
 
@@ -87,11 +84,11 @@ def deviation(_: Setting) -> BatchStatistic:
     return BatchDeviation()
 
 
-def two_players(
+def plain_pair(
     sizes: Setting,
     objective: Objective,
     penalties: Penalties | None = None,
-    moves: int = 1,  # of the discriminator per round
+    n_critic: int = 1,  # the discriminator's steps per iteration
     clip: float | None = None,  # of the discriminator's weights
     statistic: Callable[[Setting], BatchStatistic] | None = None,  # that the discriminator is told
     matching: float = 0.0,  # weight of feature matching
@@ -102,10 +99,17 @@ def two_players(
     generator = PointGenerator(sizes.runs, sizes.hidden, sizes.latent_size, units_g)
     appended = statistic(sizes) if statistic else None
     discriminator = PointDiscriminator(sizes.runs, sizes.hidden, appended, units_d)
-    steps_d, steps_g = sizes.steps(discriminator, moves), sizes.steps(generator)
+    spec_d, spec_g = sizes.spec(discriminator), sizes.spec(generator)
     if clip is not None:
-        clip_after_steps(steps_d.spec.optimizer, clip)
-    each = run_by_run(objective, sizes.runs)
-    return adversarial_pair(
-        discriminator, generator, steps_d, steps_g, each, penalties, matching=matching / sizes.runs
+        clip_after_steps(spec_d.optimizer, clip)
+    pair = adversarial_pair(
+        discriminator,
+        generator,
+        spec_d,
+        spec_g,
+        run_by_run(objective, sizes.runs),
+        penalties=penalties,
+        feature_matching=matching / sizes.runs,
+        n_critic=n_critic,
     )
+    return System(pair, generator)

@@ -36,7 +36,7 @@ from experiments.gaussians_setting import (
     Setting,
     Variation,
     deviation,
-    two_players,
+    plain_pair,
 )
 from experiments.point_autoencoders import (
     DrawingPointGenerator,
@@ -57,15 +57,21 @@ from experiments.point_systems import (
 from experiments.points import PointDiscriminator, PointGenerator, run_by_run
 from training.objectives import OBJECTIVES
 from training.objectives.f_divergence import DIVERGENCES
-from training.objectives.information import CodeInformation
 from training.optim.spec import OptimizerSpec
 from training.optim.spectral_norm import iterate_after_steps
-from training.schedules import starting_at, cosine
+from training.schedules import cosine, starting_at
 from training.system import System
-from training.updaters.adversarial import GeneratorUpdater, Penalties, adversarial_pair
-from training.updaters.autoencoder import Reconstruct
-from training.updaters.began import EquilibriumDiscriminatorUpdater, Equilibrium
-from training.updaters.stacked_gan import Bottom, DiscriminateLevel, Encode, GenerateLevel, Top
+from training.updaters.adversarial import Penalties, adversarial_pair
+from training.updaters.autoencoder import AutoencoderUpdater
+from training.updaters.began import Equilibrium, EquilibriumDiscriminatorUpdater
+from training.updaters.infogan import CodeLoss
+from training.updaters.stacked_gan import (
+    Bottom,
+    EncoderUpdater,
+    LevelDiscriminatorUpdater,
+    LevelGeneratorUpdater,
+    Top,
+)
 
 
 def sagan(sizes: Setting) -> System:
@@ -73,19 +79,20 @@ def sagan(sizes: Setting) -> System:
     g = PointGenerator(sizes.runs, sizes.hidden, sizes.latent_size, "spectral-batch")
     d = PointDiscriminator(sizes.runs, sizes.hidden, units="spectral")
 
-    def steps(network: nn.Module, pace: float) -> OptimizerSpec:
+    def spec(network: nn.Module, factor: float) -> OptimizerSpec:
         adam = torch.optim.Adam(network.parameters(), betas=(0.0, 0.9), fused=True)
         iterate_after_steps(adam, network)
-        return OptimizerSpec(adam, cosine(sizes.lr * pace, 0.0))
+        return OptimizerSpec(adam, cosine(sizes.lr * factor, 0.0))
 
-    return adversarial_pair(d, g, steps(d, 2), steps(g, 0.5), run_by_run(OBJECTIVES["hinge"], sizes.runs))
+    each = run_by_run(OBJECTIVES["hinge"], sizes.runs)
+    return System(adversarial_pair(d, g, spec(d, 2), spec(g, 0.5), each), g)
 
 
 def cgan(sizes: Setting) -> System:
     """Both networks are given the label."""
     g = LabelledPointGenerator(sizes.runs, sizes.hidden, sizes.latent_size, sizes.classes)
     d = LabelledPointDiscriminator(sizes.runs, sizes.hidden, sizes.classes)
-    return adversarial_pair(d, g, sizes.steps(d), sizes.steps(g), run_by_run(NON_SATURATING, sizes.runs))
+    return sizes.pair(d, g, run_by_run(NON_SATURATING, sizes.runs))
 
 
 def ac_gan(sizes: Setting) -> System:
@@ -93,41 +100,39 @@ def ac_gan(sizes: Setting) -> System:
     g = LabelledPointGenerator(sizes.runs, sizes.hidden, sizes.latent_size, sizes.classes, "batch")
     d = TellingPointDiscriminator(sizes.runs, sizes.hidden, sizes.classes, "classes")
     each = run_by_run(NON_SATURATING, sizes.runs)
-    return adversarial_pair(d, g, sizes.steps(d), sizes.steps(g), each, classify=1.0)
+    return System(adversarial_pair(d, g, sizes.spec(d), sizes.spec(g), each, classify=1.0), g)
 
 
 def infogan(sizes: Setting) -> System:
     """The discriminator tells codes, of which nobody says what they are to mean."""
     g = CodedPointGenerator(sizes.runs, sizes.hidden, sizes.latent_size, 2, (sizes.classes,))
     d = TellingPointDiscriminator(sizes.runs, sizes.hidden, g.codes.size, "latents")
-    each, auxiliary_losses = run_by_run(NON_SATURATING, sizes.runs), CodeInformation(g.codes, 1.0, 1.0)
-    return adversarial_pair(d, g, sizes.steps(d), sizes.steps(g), each, auxiliary_losses=auxiliary_losses)
+    each, loss = run_by_run(NON_SATURATING, sizes.runs), CodeLoss(g.codes, 1.0, 1.0)
+    specs = sizes.spec(d), sizes.spec(g)
+    pair = adversarial_pair(d, g, *specs, each, auxiliary_losses_d=loss, auxiliary_losses_g=loss)
+    return System(pair, g)
 
 
 def gran(sizes: Setting) -> System:
     """A recurrent generator."""
     g = RecurrentPointGenerator(sizes.runs, sizes.hidden, sizes.latent_size)
     d = PointDiscriminator(sizes.runs, sizes.hidden)
-    return adversarial_pair(d, g, sizes.steps(d), sizes.steps(g), run_by_run(NON_SATURATING, sizes.runs))
+    return sizes.pair(d, g, run_by_run(NON_SATURATING, sizes.runs))
 
 
 def began(sizes: Setting) -> System:
     """One auto-encoder for a discriminator: k is of a whole batch."""
     g = PointGenerator(1, sizes.hidden, sizes.latent_size, "elu")
-    d, equilibrium = AutoencodingDiscriminator(1, sizes.hidden), Equilibrium(gamma=0.5, rate=0.03)
-    rate, objective = sizes.rate, equilibrium.objective()
-    updaters = (
-        EquilibriumDiscriminatorUpdater(
-            "d", d, sizes.adam(d), rate, g, objective, Penalties(), equilibrium=equilibrium
-        ),
-        GeneratorUpdater("g", g, sizes.adam(g), rate, d, objective),
-    )
-    return System(updaters, g)
+    d, equilibrium = AutoencodingDiscriminator(1, sizes.hidden), Equilibrium(gamma=0.5, k_rate=0.03)
+    updater = partial(EquilibriumDiscriminatorUpdater, equilibrium=equilibrium)
+    specs = sizes.spec(d), sizes.spec(g)
+    pair = adversarial_pair(d, g, *specs, equilibrium.objective(), discriminator_updater=updater)
+    return System(pair, g)
 
 
 def alone(name: str, autoencoder: PointAutoencoder, sizes: Setting) -> System:
     """An auto-encoder with latent variables, which plays by itself."""
-    updater = Reconstruct(name, autoencoder, sizes.adam(autoencoder), sizes.rate)
+    updater = AutoencoderUpdater(name, autoencoder, sizes.spec(autoencoder))
     return System((updater,), Observed(autoencoder))
 
 
@@ -144,33 +149,33 @@ def draw(sizes: Setting) -> System:
 
 def stacked_gan(sizes: Setting) -> System:
     """One encoder of labels, and a pair of networks on each of its levels."""
-    hidden, noise, shown = sizes.hidden, sizes.latent_size // 2, sizes.rounds * sizes.batch
+    hidden, noise, shown = sizes.hidden, sizes.latent_size // 2, sizes.iterations * sizes.batch
     g, e = StackedPointGenerator(hidden, noise, sizes.classes), PointEncoder(sizes.classes, hidden)
     d1, d0 = (PointLevelDiscriminator(numbers, hidden, noise) for numbers in (hidden, 2))
     start, joint = 0.1 * shown, 0.5 * shown
     top = Top("1", e, g.top, d1, 10.0)
     bottom = Bottom("0", e, g.bottom, d0, 10.0, top, joint)
-    rate, share, when = sizes.rate, starting_at(joint, 0.01), (start, inf)
+    weight = starting_at(joint, 0.01)
     updaters = (
-        Encode("e", e, sizes.adam(e), rate, 0, start),
-        DiscriminateLevel("d1", d1, sizes.adam(d1), rate, *when, top),
-        GenerateLevel("g1", g.top, sizes.adam(g.top), rate, *when, top, bottom, share),
-        DiscriminateLevel("d0", d0, sizes.adam(d0), rate, *when, bottom),
-        GenerateLevel("g0", g.bottom, sizes.adam(g.bottom), rate, *when, bottom, None, share),
+        EncoderUpdater("e", e, sizes.spec(e), 0, start),
+        LevelDiscriminatorUpdater("d1", d1, sizes.spec(d1), start, inf, top),
+        LevelGeneratorUpdater("g1", g.top, sizes.spec(g.top), start, inf, top, bottom, weight),
+        LevelDiscriminatorUpdater("d0", d0, sizes.spec(d0), start, inf, bottom),
+        LevelGeneratorUpdater("g0", g.bottom, sizes.spec(g.bottom), start, inf, bottom, None, weight),
     )
     return System(updaters, g)
 
 
 _PROGAN = partial(
-    two_players,
+    plain_pair,
     objective=OBJECTIVES["wgan"],
-    penalties=Penalties(gradient=0.1, drift=0.001),
+    penalties=Penalties(gradient_penalty=0.1, drift=0.001),
     statistic=deviation,
 )
 
 SYSTEMS: dict[str, Variation] = {
-    "dcgan": Variation(partial(two_players, objective=NON_SATURATING, units_g="batch")),
-    "selu-dcgan": Variation(partial(two_players, objective=NON_SATURATING, units_g="selu", units_d="selu")),
+    "dcgan": Variation(partial(plain_pair, objective=NON_SATURATING, units_g="batch")),
+    "selu-dcgan": Variation(partial(plain_pair, objective=NON_SATURATING, units_g="selu", units_d="selu")),
     "cgan": Variation(cgan),
     "ac-gan": Variation(ac_gan),
     "infogan": Variation(infogan),

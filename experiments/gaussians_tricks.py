@@ -14,7 +14,7 @@ from experiments.gaussians_setting import (
     Setting,
     Variation,
     deviation,
-    two_players,
+    plain_pair,
 )
 from experiments.points import (
     BatchDiscrimination,
@@ -28,22 +28,22 @@ from experiments.unrolled import UnrolledGeneratorUpdater
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
 from training.objectives.mutual_information import UnbiasedBound, adaptively_clipped
-from training.system import System, TrainState
-from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater, Penalties
-from training.updaters.mine import CodeBound, Measure, MoreInformation
+from training.schedules import constant
+from training.system import System
+from training.updaters.adversarial import DiscriminatorUpdater, Penalties, adversarial_pair
+from training.updaters.mine import CodeBound, InformationLoss, StatisticsUpdater
 
 SMOOTHED = replace(NON_SATURATING, d=partial(non_saturating_d, target=0.9))
 
 
 def with_foresight(sizes: Setting, objective: Objective, steps: int) -> System:
-    """As many pairs as there are runs, whose generators see so many of the discriminators' next moves."""
+    """As many pairs as there are runs, whose generators see so many of the discriminators' next steps."""
     g = PointGenerator(sizes.runs, sizes.hidden, sizes.latent_size)
     d = PointDiscriminator(sizes.runs, sizes.hidden)
-    of_d, rate = sizes.adam(d), sizes.rate
-    each = run_by_run(objective, sizes.runs)
+    spec_d, each = sizes.spec(d), run_by_run(objective, sizes.runs)
     updaters = (
-        DiscriminatorUpdater("d", d, of_d, rate, g, each, Penalties()),
-        UnrolledGeneratorUpdater("g", g, sizes.adam(g), rate, d, each, adam=of_d, steps=steps),
+        DiscriminatorUpdater("d", d, spec_d, g, each),
+        UnrolledGeneratorUpdater("g", g, sizes.spec(g), d, each, ahead=spec_d, unrolled_steps=steps),
     )
     return System(updaters, g)
 
@@ -53,27 +53,17 @@ def with_information(sizes: Setting) -> System:
     g, d = PointGenerator(1, sizes.hidden, sizes.latent_size), PointDiscriminator(1, sizes.hidden)
     t = PairStatistics(2 + sizes.code_size, sizes.hidden)
     information = CodeBound(g, t, sizes.code_size, UnbiasedBound())
-    rate, auxiliary_losses = sizes.rate, MoreInformation(information, 1.0)
-    updaters = (
-        DiscriminatorUpdater("d", d, sizes.adam(d), rate, g, NON_SATURATING, Penalties()),
-        Measure("t", t, sizes.adam(t), rate, information),
-        GeneratorUpdater(
-            "g",
-            g,
-            sizes.adam(g),
-            rate,
-            d,
-            NON_SATURATING,
-            auxiliary_losses=auxiliary_losses,
-            combine=adaptively_clipped,
-        ),
+    statistics = StatisticsUpdater("t", t, sizes.spec(t), information)
+    pair_d, pair_g = adversarial_pair(
+        d,
+        g,
+        sizes.spec(d),
+        sizes.spec(g),
+        NON_SATURATING,
+        auxiliary_losses_g=InformationLoss(information, 1.0),
+        combine_g=adaptively_clipped,
     )
-    return System(updaters, g)
-
-
-def _weight(_: TrainState) -> float:
-    """Gamma of R1 and R2."""
-    return 0.1
+    return System((pair_d, statistics, pair_g), g)
 
 
 def _discrimination(sizes: Setting) -> BatchStatistic:
@@ -91,32 +81,38 @@ def _value(real: Tensor, fake: Tensor) -> Tensor:
 
 
 TRICKS: dict[str, Variation] = {
-    name: Variation(partial(two_players, objective=objective))
+    name: Variation(partial(plain_pair, objective=objective))
     for name, objective in OBJECTIVES.items()
     if name != "wgan"
 }
 TRICKS |= {
-    "wgan-clipped": Variation(partial(two_players, objective=OBJECTIVES["wgan"], moves=5, clip=0.1), 4),
+    "wgan-clipped": Variation(partial(plain_pair, objective=OBJECTIVES["wgan"], n_critic=5, clip=0.1), 4),
     "wgan-penalty": Variation(
-        partial(two_players, objective=OBJECTIVES["wgan"], moves=5, penalties=Penalties(gradient=0.1)), 6
+        partial(
+            plain_pair, objective=OBJECTIVES["wgan"], n_critic=5, penalties=Penalties(gradient_penalty=0.1)
+        ),
+        6,
     ),
-    "five-moves": Variation(partial(two_players, objective=NON_SATURATING, moves=5), 4),
-    "smoothed": Variation(partial(two_players, objective=SMOOTHED)),
-    "r1": Variation(partial(two_players, objective=NON_SATURATING, penalties=Penalties(r1=_weight)), 2),
+    "five-critic-steps": Variation(partial(plain_pair, objective=NON_SATURATING, n_critic=5), 4),
+    "smoothed": Variation(partial(plain_pair, objective=SMOOTHED)),
+    "r1": Variation(partial(plain_pair, objective=NON_SATURATING, penalties=Penalties(r1=constant(0.1))), 2),
     "rp-gan-r1-r2": Variation(
-        partial(two_players, objective=OBJECTIVES["rp-gan"], penalties=Penalties(r1=_weight, r2=_weight)), 2
+        partial(
+            plain_pair,
+            objective=OBJECTIVES["rp-gan"],
+            penalties=Penalties(r1=constant(0.1), r2=constant(0.1)),
+        ),
+        2,
     ),
-    "batch-deviation": Variation(partial(two_players, objective=NON_SATURATING, statistic=deviation), 2),
+    "batch-deviation": Variation(partial(plain_pair, objective=NON_SATURATING, statistic=deviation), 2),
     "batch-discrimination": Variation(
-        partial(two_players, objective=NON_SATURATING, statistic=_discrimination), 10
+        partial(plain_pair, objective=NON_SATURATING, statistic=_discrimination), 10
     ),
-    "feature-matching": Variation(partial(two_players, objective=NON_SATURATING, matching=1.0)),
+    "feature-matching": Variation(partial(plain_pair, objective=NON_SATURATING, matching=1.0)),
     "matching-alone": Variation(
-        partial(two_players, objective=replace(NON_SATURATING, g=_no_loss), matching=1.0)
+        partial(plain_pair, objective=replace(NON_SATURATING, g=_no_loss), matching=1.0)
     ),
-    "dragan": Variation(
-        partial(two_players, objective=NON_SATURATING, penalties=Penalties(perturbed=0.1)), 2
-    ),
+    "dragan": Variation(partial(plain_pair, objective=NON_SATURATING, penalties=Penalties(dragan=0.1)), 2),
 }
 TRICKS |= {
     f"unrolled-{steps}": Variation(

@@ -1,70 +1,58 @@
-"""A game played to its end on reals that are drawn as they are needed: no data set, no checkpoints, one process."""
+"""Train a system on reals that are sampled as they are needed: no data set, no checkpoints, one process."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from training.growth import Stage
-from training.iteration import Table
+from training.iteration import FixedMicroBatch, train_iteration
 from training.optim.ema import MovingAverage
+from training.recipes.recipe import Precision
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState
+from training.schedules import TrainState
+from training.system import Batch, System, Updater
 
-Precision = Literal["fp32", "bf16"]
-Sample = Callable[[int, torch.Generator], Tensor]  # draws so many of something, by such numbers
+Sample = Callable[[int, torch.Generator], Tensor]  # samples so many of something, with such random numbers
 Watch = Callable[[TrainState, Mapping[str, Tensor]], None]
 
 
-@dataclass(frozen=True)
-class _TableFor(Table):
-    """A table of a precision of its own: that of an Accelerator is the whole process's."""
-
-    precision: Precision
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16")
-
-
 def unwatched(train_state: TrainState, scalars: Mapping[str, Tensor]) -> None:
-    """Nothing."""
+    """Ignore them."""
 
 
 def train(
     system: System,
-    reals: Sample,  # draws (count, C, r, r)
+    reals: Sample,  # samples (count, C, r, r)
     resolution: int,  # r
-    rounds: int,
-    batch: int,  # reals per turn
-    seed: int,  # of all draws
-    labels: Sample | None = None,  # those of `reals`, by the same numbers
-    average: MovingAverage | None = None,  # of the generator; follows every round
+    iterations: int,
+    batch: int,  # reals per sub-step
+    seed: int,  # of all random numbers
+    labels: Sample | None = None,  # those of `reals`, from the same random numbers
+    average: MovingAverage | None = None,  # of the generator; updated in every iteration
     precision: Precision = "fp32",  # of matrix products and convolutions
-    watch: Watch = unwatched,  # called after each round, with what the players log of their last moves
+    watch: Watch = unwatched,  # called after each iteration, with what the updaters logged in their last steps
 ) -> None:
-    """Play the rounds as the trainer does: in every turn a fresh batch, on which each player whose turn it is moves."""
-    table, stage = _TableFor(system, Accelerator(cpu=True), precision), Stage(resolution, batch)
-    train_state = TrainState(0, rounds * system.turns * batch, 0)
-    for _ in range(rounds):
-        before = train_state.images
-        said: dict[str, Tensor] = {}
-        moves = {updater.name: updater.moves_in(train_state) for updater in system.updaters}
-        for left in range(max(moves.values()), 0, -1):  # turns, the present one included
-            draws = KeyedRNG(seed, train_state.images, batch, slice(0, batch), torch.device("cpu"))
-            drawn = None if labels is None else draws.draw("reals", labels)
-            turn = Batch(draws.draw("reals", reals), drawn, draws, stage)
-            for updater in system.updaters:
-                if left <= moves[updater.name]:
-                    scalars = table.gradients(updater, turn, train_state, batch)
-                    table.step(updater, train_state, scalars)
-                    updater.after_step(scalars, stage)
-                    said |= scalars
-            train_state = replace(train_state, images=train_state.images + batch)
-        train_state = replace(train_state, round=train_state.round + 1)
-        watch(train_state, said)
-        if average is not None:
-            average.update(system.generator, train_state.images, train_state.images - before)
+    """Train for so many iterations, as the trainer does."""
+    stage = Stage(resolution, batch)
+
+    def next_batch(train_state: TrainState) -> Batch:
+        rng = KeyedRNG(seed, train_state.images, batch, slice(0, batch), torch.device("cpu"))
+        own = None if labels is None else rng.draw("reals", labels)
+        return Batch(rng.draw("reals", reals), own, rng, stage)
+
+    logged: dict[str, Tensor] = {}
+
+    def log(_updater: Updater, scalars: Mapping[str, Tensor]) -> None:
+        logged.update(scalars)
+
+    # An Accelerator's precision is the whole process's, this is one system's.
+    autocast = partial(torch.autocast, "cpu", torch.bfloat16, enabled=precision == "bf16")
+    train_state = TrainState(0, iterations * system.sub_steps * batch, 0)
+    for _ in range(iterations):
+        logged.clear()
+        train_state = train_iteration(
+            system, train_state, next_batch, autocast, FixedMicroBatch(batch), average, on_step=log
+        )
+        watch(train_state, logged)

@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from models.discriminator import DiscriminatorOutput
-from training.system import Batch, LossOutput, TrainState
+from training.optim.spec import OptimizerSpec
+from training.schedules import TrainState
+from training.system import Batch, LossOutput
 from training.updaters.adversarial import GeneratorUpdater
-from training.updaters.images import latents, reals_for, fakes_for
+from training.updaters.images import fakes_for, latents, reals_for
 
 _TINY = 1e-30  # keeps the root's slope finite where a weight never had a gradient
 
@@ -26,26 +28,26 @@ Weights = Mapping[str, Tensor]  # of a network, by name
 
 @dataclass
 class UnrolledGeneratorUpdater(GeneratorUpdater):
-    """The generator's side, which looks ahead."""
+    """Trains the generator against the discriminator some steps ahead."""
 
-    adam: torch.optim.Adam = field(kw_only=True)  # the discriminator's
-    steps: int = field(kw_only=True)  # K
+    ahead: OptimizerSpec = field(kw_only=True)  # the discriminator's
+    unrolled_steps: int = field(kw_only=True)  # K
 
-    def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:  # noqa: ARG002 - it plays alike at all times
+    def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:  # noqa: ARG002
         """The objective's g, of the discriminator to come."""
         reals = reals_for(self.discriminator, batch)
-        fakes = shown(self.network(latents(self.network, batch)), self.discriminator)
+        fakes = fakes_for(self.discriminator, self.network(latents(self.network, batch)))
         weights = self.unrolled(reals, fakes)
-        loss = self.objective.g(self._scores(weights, reals), self._scores(weights, fakes))
+        loss = self.objective.g(self._logits(weights, reals), self._logits(weights, fakes))
         return LossOutput(loss, {"loss/g": loss})
 
     def unrolled(self, reals: list[Tensor], fakes: list[Tensor]) -> Weights:
         """The discriminator's weights after its steps, as a function of the fakes."""
         parameters = dict(self.discriminator.named_parameters())
         weights = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
-        ahead = {name: Adam(self.adam, parameter) for name, parameter in parameters.items()}
-        for _ in range(self.steps):
-            loss = self.objective.d(self._scores(weights, reals), self._scores(weights, fakes))
+        ahead = {name: Adam(self.ahead.optimizer, parameter) for name, parameter in parameters.items()}
+        for _ in range(self.unrolled_steps):
+            loss = self.objective.d(self._logits(weights, reals), self._logits(weights, fakes))
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
             weights = {
                 name: ahead[name].step(weight, gradient)
@@ -53,7 +55,7 @@ class UnrolledGeneratorUpdater(GeneratorUpdater):
             }
         return weights
 
-    def _scores(self, weights: Weights, images: list[Tensor]) -> Tensor:
+    def _logits(self, weights: Weights, images: list[Tensor]) -> Tensor:
         output: DiscriminatorOutput = functional_call(self.discriminator, dict(weights), (images,))
         return output.logits
 
@@ -63,7 +65,7 @@ class Adam:
 
     def __init__(
         self,
-        optimizer: torch.optim.Adam,  # which is left as it is
+        optimizer: torch.optim.Optimizer,  # an Adam, which is left unchanged
         parameter: Tensor,  # one that it moves
     ) -> None:
         group = optimizer.param_groups[0]

@@ -10,13 +10,14 @@ from benchmarks import training as speed
 from benchmarks.iterations import Cost, Operations, compare, table
 from tests.prepared import write_dataset
 from tests.training.toy import shapes
+from tests.training.plain import MSG_GAN
 from training import run
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import progan
 from training.recipes.recipe import with_settings
 
 RECIPE = with_settings(
-    MSGRecipe(resolution=16, kimg=1000, batch=4), widths=(8, 8, 6), latent_size=8, r1=(2.0,), lr=(0.002,)
+    MSGRecipe(resolution=16, kimg=1000, batch=4, **MSG_GAN), widths=(8, 8, 6), latent_size=8, r1=(2.0,), lr=(0.002,)
 )
 
 

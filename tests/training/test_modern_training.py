@@ -13,6 +13,7 @@ from models.architectures.modern import ModernDiscriminator, ModernGenerator
 from models.checkpoint import load_generator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
+from tests.training.plain import MODERN
 from tests.training.toy import differences, kill_when, metrics, newest_state, shapes, train
 from training.export import export
 from training.growth import Phase, Stage
@@ -24,7 +25,11 @@ from training.system import Batch
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
 RECIPE = with_settings(
-    ModernRecipe(resolution=16, kimg=0.4, batch=8), widths=(8, 6, 4), blocks=1, latent_size=8, r1=(2.0, 0.3)
+    ModernRecipe(resolution=16, kimg=0.4, batch=8, **MODERN),
+    widths=(8, 6, 4),
+    blocks=1,
+    latent_size=8,
+    r1=(2.0, 0.3),
 )
 # The same through train.py with labels and attention: 8x8 to 48 images, 16x16 fades in to 112, and is held to 160.
 TINY = (

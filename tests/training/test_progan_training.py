@@ -14,6 +14,7 @@ from models.architectures.progan import ProGANGenerator
 from models.checkpoint import load_generator
 from models.sampler import Sampler
 from tests.prepared import write_dataset
+from tests.training.plain import PROGAN
 from tests.training.toy import differences, kill_when, metrics, newest_state, shapes, train
 from training.export import export
 from training.growth import Phase, Stage
@@ -27,7 +28,7 @@ from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 from training.updaters.images import faded, latents
 
 RECIPE = with_settings(
-    ProGANRecipe(resolution=16, kimg=0.4, batch=8),
+    ProGANRecipe(resolution=16, kimg=0.4, batch=8, **PROGAN),
     batches=(16,),
     hold=0.064,
     fade=0.064,

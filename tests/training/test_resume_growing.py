@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.prepared import write_dataset
+from tests.training.plain import PROGAN
 from tests.training.toy import differences, metrics, newest_state, shapes, trainer_of
 from training.recipes.progan import ProGANRecipe
 from training.recipes.recipe import with_settings
 
 # 4x4 to 24 images, 8x8 fades in to 56, and is held; batches of 8 in pieces of 4, where 5 are allowed.
 RECIPE = with_settings(
-    ProGANRecipe(resolution=8, kimg=0.08, batch=8),
+    ProGANRecipe(resolution=8, kimg=0.08, batch=8, **PROGAN),
     hold=0.024,
     fade=0.032,
     widths=(4, 4),

@@ -11,6 +11,7 @@ from models.architectures.sagan import SAGANGenerator
 from models.checkpoint import load_generator
 from models.layers.normalization import SpectralConv2d, spectral_norms
 from tests.prepared import write_dataset
+from tests.training.plain import SAGAN
 from tests.training.ranks import on_ranks
 from tests.training.toy import differences, kill_when, metrics, newest_state, shapes, train
 from training.distributed.collective import average_gradients, use_global_batch
@@ -23,7 +24,7 @@ from training.system import Batch, System, Updater
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
 RECIPE = with_settings(
-    SAGANRecipe(resolution=16, kimg=1, batch=8),
+    SAGANRecipe(resolution=16, kimg=1, batch=8, **SAGAN),
     widths=(8, 6, 4),
     latent_size=12,
     attention=(8,),

@@ -4,11 +4,12 @@ import math
 
 import pytest
 
+from tests.training.plain import MSG_GAN
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import with_settings
 from training.schedules import Schedule, TrainState, constant, cosine, decaying, halved, rising, starting_at
 
-RECIPE = MSGRecipe(resolution=8, kimg=1, batch=2)
+RECIPE = MSGRecipe(resolution=8, kimg=1, batch=2, **MSG_GAN)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from models.discriminator import DiscriminatorOutput
 from models.layers.equalized import Dropout, EqualizedConv2d, EqualizedLinear
 from models.layers.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination
 from models.layers.normalization import spectral_norms
+from tests.training.plain import GRAN
 from tests.training.ranks import on_ranks
 from tests.training.updaters.test_adversarial import START, _batch, _seen, _system
 from training.data.instance_noise import noisy
@@ -286,7 +287,9 @@ def test_what_does_not_go_is_refused(change: dict[str, Any], words: str) -> None
 
 def test_dragan_is_refused_where_batch_norm_is_fixed() -> None:
     with pytest.raises(ValueError, match="dragan is of each sample's own gradient"):
-        _players(with_settings(GRANRecipe(resolution=16, kimg=1, batch=8), widths=(8, 8), dragan=10.0))
+        _players(
+            with_settings(GRANRecipe(resolution=16, kimg=1, batch=8, **GRAN), widths=(8, 8), dragan=10.0)
+        )
 
 
 def test_smoothing_is_refused_where_the_objective_is_fixed() -> None:

@@ -9,6 +9,8 @@ from training.growth import Growth, steady
 from training.monitoring.options import MonitoringOptions
 from training.system import System
 
+Precision = Literal["fp32", "bf16"]
+
 
 @dataclass(frozen=True)
 class DataFormat:
@@ -23,7 +25,7 @@ class DataFormat:
 class ComputeOptions:
     """How a run is computed."""
 
-    precision: Literal["fp32", "bf16"] = "fp32"  # of matrix products and convolutions; weights stay fp32
+    precision: Precision = "fp32"  # of matrix products and convolutions; weights stay fp32
     channels_last: bool = False  # memory layout of networks and images; faster on most CPUs and GPUs
     micro_batch: int = 0  # samples that a process computes at once, at most; 0 for as many as fit into memory
 

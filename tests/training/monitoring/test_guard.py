@@ -80,7 +80,7 @@ def test_collapsed() -> None:
 
 def test_a_guard_reports_what_begins() -> None:
     """A line of another kind between, and a trouble that lasts, are not news; after better times it is."""
-    guard = Guard(MonitoringOptions(collapse="stop"), _lines("diversity", 0.5))
+    guard = Guard(MonitoringOptions(guard_collapse="stop"), _lines("diversity", 0.5))
     seen = [
         guard.check({"images": 20 + i, name: value})
         for i, (name, value) in enumerate(
@@ -99,7 +99,7 @@ def test_a_guard_reports_what_begins() -> None:
 
 
 def test_a_loss_that_is_not_finite_is_never_only_warned_of() -> None:
-    (found,) = Guard(MonitoringOptions(policy="warn"), []).check({"images": 8, "loss/d": nan})
+    (found,) = Guard(MonitoringOptions(guard_policy="warn"), []).check({"images": 8, "loss/d": nan})
     assert found[1] == "stop"
 
 
@@ -143,7 +143,7 @@ class FragileRecipe(MSGRecipe):
 
 
 SETTINGS = {field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)}
-FRAGILE = FragileRecipe(**{**SETTINGS, "lr": (0.0016,), "guard": MonitoringOptions(policy="rollback")})
+FRAGILE = FragileRecipe(**{**SETTINGS, "lr": (0.0016,), "guard": MonitoringOptions(guard_policy="rollback")})
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_a_run_is_rolled_back_until_it_holds(data: Path, tmp_path: Path) -> None
 
 
 def test_rollbacks_come_to_an_end(data: Path, tmp_path: Path) -> None:
-    once = replace(FRAGILE, guard=MonitoringOptions(policy="rollback", rollbacks=1))
+    once = replace(FRAGILE, monitoring=MonitoringOptions(guard_policy="rollback", guard_rollbacks=1))
     with pytest.raises(
         TrainingError, match=r"not finite after 48 images.*was set back as often as it may be"
     ):
@@ -204,7 +204,9 @@ def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
     """One that learns fast, against a generator that cannot."""
     recipe = with_settings(RECIPE, kimg=0.8, lr=(0.01,), objective="rp-gan", checkpoint_every=100)
     trainer = trainer_of(
-        tmp_path / "run", data, replace(recipe, guard=MonitoringOptions(policy="stop", won=0.05))
+        tmp_path / "run",
+        data,
+        replace(recipe, monitoring=MonitoringOptions(guard_policy="stop", guard_won=0.05)),
     )
     _, generate = trainer.system.updaters
     generate.spec.lr = lambda _: 0.0
