@@ -1,14 +1,12 @@
-"""GAN, DCGAN, LSGAN, WGAN, WGAN-GP and f-GAN: what the recipes say, and how often each side moves."""
+"""GAN, DCGAN, LSGAN, WGAN, WGAN-GP and f-GAN: what the recipes say, and how many steps each updater takes."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from training.recipes.convolutional import ConvolutionalRecipe, early
 
 from models.layers.normalization import BatchNorm
 from tests.training.toy import shapes
@@ -18,13 +16,14 @@ from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.objectives.f_divergence import DIVERGENCES
 from training.recipes import RECIPES
-from training.recipes.dcgan import DCGANRecipe, dcgan, lsgan, selu_dcgan, selu_dcgan_64
+from training.recipes.dcgan import DCGANRecipe, dcgan, selu_dcgan, selu_dcgan_64
 from training.recipes.f_gan import f_gan
 from training.recipes.gan import GANRecipe, gan
+from training.recipes.lsgan import lsgan
 from training.recipes.recipe import DataFormat, Recipe, with_settings
 from training.recipes.wgan import wgan, wgan_cpu, wgan_gp
 from training.rng import KeyedRNG
-from training.schedules import TrainState
+from training.schedules import TrainState, early_steps
 from training.system import Batch, System
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
 
@@ -37,7 +36,7 @@ CONVOLUTIONAL = (
 
 def _small(recipe: Recipe) -> Recipe:
     """The same recipe at 16x16."""
-    if isinstance(recipe, ConvolutionalRecipe):
+    if isinstance(recipe, DCGANRecipe):
         return with_settings(recipe, resolution=16, widths=(8, 6), latent_size=12, precision="fp32", batch=8)
     assert isinstance(recipe, GANRecipe)
     return with_settings(recipe, resolution=16, hidden=20, units=10, latent_size=12, batch=8)
@@ -52,12 +51,16 @@ def _system(recipe: Recipe) -> tuple[System, DiscriminatorUpdater, GeneratorUpda
     return system, d, g
 
 
+def _build(recipe: Recipe) -> System:
+    return _small(recipe).build(DataFormat(3))
+
+
 def _batch(size: int = 16) -> Batch:
     reals = shapes(8, size).float() / 127.5 - 1
     return Batch(reals, None, KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu")), Stage(size, 8))
 
 
-def _scores(d: DiscriminatorUpdater) -> tuple[Tensor, Tensor]:
+def _logits(d: DiscriminatorUpdater) -> tuple[Tensor, Tensor]:
     batch = _batch()
     with torch.no_grad():
         fakes = d.generator(batch.rng.draw("latents", d.generator.prior))
@@ -65,7 +68,7 @@ def _scores(d: DiscriminatorUpdater) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, "gan"])
-def test_every_recipe_is_there_and_plays(name: str) -> None:
+def test_every_recipe_builds_and_computes_its_losses(name: str) -> None:
     system, *_ = _system(RECIPES[name]())
     for updater in system.updaters:
         for other in system.updaters:
@@ -100,7 +103,7 @@ def test_the_papers_settings(
         assert updater.spec.lr(START) == pytest.approx(rate)
 
 
-def test_the_first_gans_step_size_falls_with_its_steps() -> None:
+def test_the_first_gans_learning_rate_falls_with_its_steps() -> None:
     rate = gan().build(DataFormat(1)).updaters[0].spec.lr
     assert rate(TrainState(100 * 1000, 10**9, 0)) == pytest.approx(0.1 / 1.000004**1000)
     assert rate(TrainState(10**9, 10**9, 0)) == 1e-6
@@ -117,22 +120,22 @@ def test_the_first_gans_momentum_grows_for_250_epochs() -> None:
     ("recipe", "objective"),
     [(dcgan(), "non-saturating"), (lsgan(), "least-squares"), (wgan(), "wgan"), (f_gan(), "f-hellinger")],
 )
-def test_both_sides_play_the_objective(recipe: Recipe, objective: str) -> None:
+def test_both_updaters_minimize_the_objective(recipe: Recipe, objective: str) -> None:
     _, d, g = _system(recipe)
-    real, fake = _scores(d)
+    real, fake = _logits(d)
     torch.testing.assert_close(d.compute_loss(_batch(), START).loss, OBJECTIVES[objective].d(real, fake))
     torch.testing.assert_close(g.compute_loss(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
 
 
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_the_divergence_and_its_saturating_form_can_be_chosen(divergence: Any) -> None:
-    recipe = replace(f_gan(), divergence=divergence)
+    recipe = with_settings(f_gan(), objective=f"f-{divergence}")
     _, d, g = _system(recipe)
-    real, fake = _scores(d)
+    real, fake = _logits(d)
     torch.testing.assert_close(
         d.compute_loss(_batch(), START).loss, OBJECTIVES[f"f-{divergence}"].d(real, fake)
     )
-    _, _, saturating = _system(replace(recipe, saturating=True))
+    _, _, saturating = _system(with_settings(recipe, objective=f"f-{divergence}-saturating"))
     conjugate = DIVERGENCES[divergence].conjugate(fake).mean()
     torch.testing.assert_close(saturating.compute_loss(_batch(), START).loss, -conjugate)
     torch.testing.assert_close(
@@ -142,15 +145,15 @@ def test_the_divergence_and_its_saturating_form_can_be_chosen(divergence: Any) -
 
 @pytest.mark.parametrize("objective", ["non-saturating", "minimax"])
 def test_smoothed_labels_are_the_discriminators_alone(objective: Any) -> None:
-    _, d, g = _system(with_settings(dcgan(), objective=objective, label_smoothing=0.9))
-    real, fake = _scores(d)
+    _, d, g = _system(with_settings(dcgan(), objective=objective, label_smoothing=0.1))
+    real, fake = _logits(d)
     expected = OBJECTIVES[objective].d(real, fake) + 0.1 * real.mean()
     torch.testing.assert_close(d.compute_loss(_batch(), START).loss, expected)
     torch.testing.assert_close(g.compute_loss(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
 
 
-def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> None:
-    system, d, _ = _system(with_settings(wgan(), ttur_ratio=0.1))
+def test_the_critics_weights_are_clipped_before_the_first_step_and_after_each() -> None:
+    system, d, _ = _system(with_settings(wgan(), lr=(0.1,)))
     weights = {name: value.detach().clone() for name, value in d.network.named_parameters()}
     assert all(value.abs().max() <= 0.01 for value in weights.values())
     assert any(value.abs().max() > 0.01 for value in system.generator.parameters())
@@ -164,34 +167,44 @@ def test_the_critics_weights_are_cut_before_the_first_step_and_after_each() -> N
 
 def test_the_gradient_penalty_is_the_critics() -> None:
     _, d, _ = _system(wgan_gp())
-    move = d.compute_loss(_batch(), START)
-    real, fake = _scores(d)
-    expected = fake.mean() - real.mean() + 10 * move.scalars["penalty/gradient"]
-    torch.testing.assert_close(move.loss, expected)
+    output = d.compute_loss(_batch(), START)
+    real, fake = _logits(d)
+    expected = fake.mean() - real.mean() + 10 * output.scalars["penalty/gradient"]
+    torch.testing.assert_close(output.loss, expected)
 
 
-def test_the_critics_moves() -> None:
+def test_the_critics_steps() -> None:
     d, g = _system(wgan())[0].updaters
-    moves = [d.steps_at(TrainState(0, 1000, round)) for round in (0, 24, 25, 26, 499, 500, 501, 1000)]
-    assert moves == [100, 100, 5, 5, 5, 100, 5, 100]
-    assert [g.steps_at(TrainState(0, 1000, round)) for round in (0, 25)] == [1, 1]
-    assert (d.steps, wgan_cpu().moves_d_early) == (5, 10)
-    assert [early(TrainState(0, 1000, round), more=0) for round in (0, 25)] == [0, 0]
+    steps = [d.steps_at(TrainState(0, 1000, iteration)) for iteration in (0, 24, 25, 26, 499, 500, 501, 1000)]
+    assert steps == [100, 100, 5, 5, 5, 100, 5, 100]
+    assert [g.steps_at(TrainState(0, 1000, iteration)) for iteration in (0, 25)] == [1, 1]
+    assert (d.steps, wgan_cpu().pair.n_critic_early) == (5, 10)
+    assert [early_steps(0, 25, 500)(TrainState(0, 1000, iteration)) for iteration in (0, 25)] == [0, 0]
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (partial(replace, wgan(), clip=-0.1), "clip must not be negative, not -0.1"),
-        (partial(replace, wgan_gp(), gradient_penalty=-1.0), "gradient_penalty must not be negative"),
-        (partial(replace, wgan_gp(), norm_d="batch"), "set norm_d to layer, selu or none"),
-        (partial(replace, dcgan(), moves_d=0), "moves_d must be positive, not 0"),
-        (partial(replace, wgan(), moves_d_early=3), "moves_d_early must be at least moves_d, 5, not 3"),
-        (partial(replace, dcgan(), real_target=1.2), "real_target must be above 0 and at most 1"),
-        (partial(replace, lsgan(), real_target=0.9), "not with least-squares"),
+        (partial(with_settings, wgan(), weight_clip=-0.1), "weight_clip must not be negative, not -0.1"),
+        (partial(with_settings, wgan_gp(), gradient_penalty=-1.0), "gradient_penalty must not be negative"),
+        (partial(with_settings, wgan_gp(), norm_d="batch"), "set norm_d to layer, selu or none"),
+        (partial(with_settings, dcgan(), n_critic=0), "n_critic must be positive, not 0"),
+        (
+            partial(with_settings, wgan(), n_critic_early=3),
+            "n_critic_early must be 0 or at least n_critic, 5, not 3",
+        ),
+        (
+            partial(with_settings, dcgan(), label_smoothing=-0.2),
+            "label_smoothing must be at least 0 and below 1",
+        ),
+        (
+            partial(with_settings, dcgan(), label_smoothing=1.0),
+            "label_smoothing must be at least 0 and below 1",
+        ),
+        (lambda: _build(with_settings(lsgan(), label_smoothing=0.1)), "not with least-squares"),
     ],
 )
-def test_bad_settings_are_refused(make: Callable[[], DCGANRecipe], said: str) -> None:
+def test_bad_settings_are_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
 
@@ -199,10 +212,11 @@ def test_bad_settings_are_refused(make: Callable[[], DCGANRecipe], said: str) ->
 def test_adaptive_augmentation_needs_a_sign_that_means_something() -> None:
     ada = {"augment": ("flip",), "ada_target": 0.6}
     assert (
-        replace(f_gan(), divergence="pearson", **ada).build(DataFormat(3)).updaters[0].extra_state is not None
+        with_settings(f_gan(), objective="f-pearson", **ada).build(DataFormat(3)).updaters[0].extra_state
+        is not None
     )
     with pytest.raises(ValueError, match="ada_target does not go with objective f-kl"):
-        with_settings(f_gan(), divergence="kl", widths=(4, 4, 4, 4), **ada).build(DataFormat(3))
+        with_settings(f_gan(), objective="f-kl", widths=(4, 4, 4, 4), **ada).build(DataFormat(3))
 
 
 def test_batch_norm_sees_the_global_batch() -> None:
@@ -221,5 +235,5 @@ def test_the_command_line_gives_the_recipe(name: str) -> None:
 
 
 def test_the_divergence_is_an_option() -> None:
-    _, recipe = parse(["--recipe", "f-gan", "--data", "data", "--out", "run", "--divergence", "reverse-kl"])
-    assert recipe == replace(f_gan(), divergence="reverse-kl")
+    _, recipe = parse(["--recipe", "f-gan", "--data", "data", "--out", "run", "--objective", "f-reverse-kl"])
+    assert recipe == with_settings(f_gan(), objective="f-reverse-kl")

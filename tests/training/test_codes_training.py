@@ -1,7 +1,6 @@
-"""CGAN, AC-GAN, InfoGAN, MINE and Stacked GAN: their settings, losses, who moves what and when."""
+"""CGAN, AC-GAN, InfoGAN, MINE and Stacked GAN: their settings, losses, which updater steps when."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,14 +21,14 @@ from training.rng import KeyedRNG
 from training.schedules import TrainState
 from training.system import Batch, System, Updater
 from training.updaters.adversarial import DiscriminatorUpdater, GeneratorUpdater
-from training.updaters.mine import Measure
+from training.updaters.mine import StatisticsUpdater
 from training.updaters.stacked_gan import Bottom, LevelDiscriminatorUpdater, LevelGeneratorUpdater, Top
 
 START = TrainState(0, 1000, 0)
 SMALL: dict[str, dict[str, Any]] = {
-    "cgan": {"noise_size": 5, "units_g": (6, 7, 8), "units_d": (8, 5, 6)},
-    "ac-gan": {"widths_g": (6, 4), "widths_d": (4, 4, 6, 6, 8, 8), "noise_size": 5},
-    "infogan": {"widths": (6, 4), "hidden": 8, "noise_size": 5, "categorical": (3, 4)},
+    "cgan": {"latent_size": 5, "units_g": (6, 7, 8), "units_d": (8, 5, 6)},
+    "ac-gan": {"widths_g": (6, 4), "widths_d": (4, 4, 6, 6, 8, 8), "latent_size": 5},
+    "infogan": {"widths": (6, 4), "hidden": 8, "latent_size": 5, "categorical": (3, 4)},
     "mine": {"widths": (6, 4), "latent_size": 8, "code_size": 3},
     "stacked-gan": {
         **{
@@ -37,9 +36,9 @@ SMALL: dict[str, dict[str, Any]] = {
             "widths_g": (6, 4),
             "widths_d": (4, 6),
             "feature_size": 9,
-            "noise_sizes": (5, 4),
+            "latent_sizes": (5, 4),
         },
-        **{"encoder_kimg": 0.016, "joint_kimg": 0.032, "share": 0.5},
+        **{"encoder_kimg": 0.016, "joint_kimg": 0.032, "joint_weight": 0.5},
     },
 }
 EVERY = pytest.mark.parametrize("name", SMALL)
@@ -47,7 +46,7 @@ EVERY = pytest.mark.parametrize("name", SMALL)
 
 def _recipe(name: str, **changes: Any) -> Recipe:
     tiny = {"resolution": 16, "batch": 8, "kimg": 0.048, "precision": "fp32", "channels_last": False}
-    return replace(RECIPES[name](), **{**tiny, **SMALL[name], **changes})
+    return with_settings(RECIPES[name](), **{**tiny, **SMALL[name], **changes})
 
 
 def _system(name: str, **changes: Any) -> System:
@@ -57,8 +56,8 @@ def _system(name: str, **changes: Any) -> System:
 
 def _batch() -> Batch:
     reals = shapes(8, 16).float() / 127.5 - 1
-    draws = KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu"))
-    return Batch(reals, torch.arange(8) % 2, draws, Stage(16, 8))
+    rng = KeyedRNG(0, 0, 8, slice(0, 8), torch.device("cpu"))
+    return Batch(reals, torch.arange(8) % 2, rng, Stage(16, 8))
 
 
 def _latents(updater: DiscriminatorUpdater | GeneratorUpdater) -> Tensor:
@@ -93,7 +92,7 @@ def test_the_papers_settings(name: str, batch: int, kind: str, rates: list[float
         assert updater.spec.optimizer.param_groups[0].get("betas", (0.5, 0.999)) == (0.5, 0.999)
 
 
-def test_cgans_step_size_falls_with_its_steps_to_its_end() -> None:
+def test_cgans_learning_rate_falls_with_its_steps_to_its_end() -> None:
     rate = _system("cgan", batch=100).updaters[0].spec.lr
     assert rate(TrainState(100 * 1000, 10**9, 0)) == pytest.approx(0.02 / 1.00004**1000)
     assert rate(TrainState(10**9, 10**9, 0)) == 1e-6
@@ -112,7 +111,7 @@ def test_every_recipe_builds(name: str) -> None:
 
 
 @EVERY
-def test_each_move_gives_all_of_the_players_own_weights_a_gradient_and_no_other(name: str) -> None:
+def test_each_step_gives_all_of_the_updaters_own_weights_a_gradient_and_no_other(name: str) -> None:
     system = _system(name)
     train_state = TrainState(60, 100, 7)  # Stacked GAN is joined
     for updater in system.updaters:
@@ -141,7 +140,7 @@ def test_ac_gan_tells_classes_on_both_sides() -> None:
     torch.testing.assert_close(g.compute_loss(batch, START).loss, F.softplus(-fake.logits).mean() + of_fake)
 
 
-def test_infogans_sides_want_the_same_codes_read() -> None:
+def test_both_of_infogans_networks_minimize_the_code_loss() -> None:
     d, g = _pair(_system("infogan", weight_categorical=0.7, weight_continuous=0.2))
     z = _latents(d)
     real, fake = d.network([_batch().reals]), d.network(g.network(z)[-1:])
@@ -152,13 +151,13 @@ def test_infogans_sides_want_the_same_codes_read() -> None:
     )
     wanted = 0.2 * errors + 0.7 * (crossed - math.log(3) - math.log(4))
     expected = F.softplus(-real.logits).mean() + F.softplus(fake.logits).mean() + wanted
-    move = d.compute_loss(_batch(), START)
-    torch.testing.assert_close(move.loss, expected)
+    output = d.compute_loss(_batch(), START)
+    torch.testing.assert_close(output.loss, expected)
     torch.testing.assert_close(g.compute_loss(_batch(), START).loss, F.softplus(-fake.logits).mean() + wanted)
-    assert {"information/categorical", "information/continuous", "loss/codes"} < move.scalars.keys()
+    assert {"information/categorical", "information/continuous", "loss/codes"} < output.scalars.keys()
 
 
-def test_infogans_q_is_moved_with_the_discriminator() -> None:
+def test_infogans_q_is_trained_with_the_discriminator() -> None:
     d, g = _pair(_system("infogan"))
     moved = {id(p) for group in d.spec.optimizer.param_groups for p in group["params"]}
     q = [p for name, p in d.network.named_parameters() if name.startswith("read")]
@@ -167,23 +166,23 @@ def test_infogans_q_is_moved_with_the_discriminator() -> None:
     assert not moved & {id(p) for group in g.spec.optimizer.param_groups for p in group["params"]}
 
 
-def test_mines_players_share_one_bound() -> None:
+def test_mines_updaters_share_one_bound() -> None:
     system = _system("mine", weight=0.5)
     d, g = _pair(system)
     t = system.updaters[1]
-    assert isinstance(t, Measure)
+    assert isinstance(t, StatisticsUpdater)
     z, others = _latents(d), _batch().rng.draw("marginal", g.network.prior)
     with torch.no_grad():
         pictures = g.network(z)[-1]
         bound = donsker_varadhan(t.network(pictures, z[:, -3:]), t.network(pictures, others[:, -3:]))
-    move, of_g = t.compute_loss(_batch(), START), g.compute_loss(_batch(), START)
-    torch.testing.assert_close(move.loss, -bound)
+    output, of_g = t.compute_loss(_batch(), START), g.compute_loss(_batch(), START)
+    torch.testing.assert_close(output.loss, -bound)
     torch.testing.assert_close(of_g.scalars["information/code_g"], bound)
     torch.testing.assert_close(of_g.loss, of_g.scalars["loss/g"])  # the value; its gradient is of both
     assert not t.information.bound.started
-    t.after_step(move.scalars, _batch().stage)
-    assert t.state.state_dict()["log_average"].item() == pytest.approx(
-        math.log(move.scalars["information/ratio"].item()), abs=1e-6
+    t.after_step(output.scalars, _batch().stage)
+    assert t.extra_state.state_dict()["log_average"].item() == pytest.approx(
+        math.log(output.scalars["information/ratio"].item()), abs=1e-6
     )
 
 
@@ -217,13 +216,13 @@ def _stack() -> tuple[System, StackedGenerator, Top, Bottom]:
     return system, system.generator, g1.level, g0.level
 
 
-def test_the_encoder_moves_first_and_then_no_more() -> None:
+def test_the_encoder_is_trained_first_and_then_frozen() -> None:
     system, *_ = _stack()
-    moves = {
+    steps = {
         images: [updater.steps_at(TrainState(images, 100, 0)) for updater in system.updaters]
         for images in (0, 8, 16, 64)
     }
-    assert moves == {
+    assert steps == {
         0: [1, 0, 0, 0, 0],
         8: [1, 0, 0, 0, 0],
         16: [0, 1, 1, 1, 1],
@@ -255,10 +254,10 @@ def test_the_levels_losses_by_hand_alone_and_joined(images: int) -> None:
             losses.append((d + entropy, F.softplus(-of_fake.logits).mean() + entropy))
         right = F.cross_entropy(top.encoder.top(made), torch.arange(8) % 2)
         back = (top.encoder(picture) - given).square().mean()
-    share = 0.5 * (losses[1][1] + back) if images == 64 else 0.0
+    joint = 0.5 * (losses[1][1] + back) if images == 64 else 0.0
     torch.testing.assert_close(d1.compute_loss(batch, train_state).loss, losses[0][0])
     torch.testing.assert_close(d0.compute_loss(batch, train_state).loss, losses[1][0])
-    torch.testing.assert_close(g1.compute_loss(batch, train_state).loss, losses[0][1] + right + share)
+    torch.testing.assert_close(g1.compute_loss(batch, train_state).loss, losses[0][1] + right + joint)
     torch.testing.assert_close(g0.compute_loss(batch, train_state).loss, losses[1][1] + back)
 
 

@@ -242,16 +242,18 @@ class Weak(DiscriminatorUpdater):
     failed = False
 
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
-        move = super().compute_loss(batch, train_state)
+        output = super().compute_loss(batch, train_state)
         if train_state.images == 24 and not self.failed:
             self.failed = True
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return move
+        return output
 
 
 def _weak(trainer: Trainer) -> Trainer:
-    discriminate, generate = trainer.system.updaters
-    trainer.system = System((Weak(**vars(discriminate)), generate), trainer.system.generator)
+    d, g = trainer.system.updaters
+    assert isinstance(d, DiscriminatorUpdater)
+    weak = Weak(d.name, d.network, d.spec, d.generator, d.objective, d.penalties)
+    trainer.system = System((weak, g), trainer.system.generator)
     return trainer
 
 

@@ -27,7 +27,7 @@ from tests.training.toy import (
 )
 from train import main
 from training import checkpoint, run
-from training.monitoring.evaluation_result import EvaluationResult, Measure
+from training.monitoring.evaluation_result import Evaluate, EvaluationResult
 from training.optim.ema import MovingAverage
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import DataFormat, with_settings
@@ -51,10 +51,10 @@ def _found(value: float, protocol: str = "a", rank: str = "swd") -> EvaluationRe
     return EvaluationResult({rank: value, "ms_ssim": 0.5}, rank, protocol)
 
 
-def _trainer(folder: Path, data: Path, recipe: MSGRecipe, measure: Measure | None) -> Trainer:
+def _trainer(folder: Path, data: Path, recipe: MSGRecipe, evaluate: Evaluate | None) -> Trainer:
     begun = (folder / "run.json").exists()
     record = run.read(folder) if begun else run.begin(folder, "msg-gan", recipe, data)
-    return run.set_up(folder, replace(record, recipe=recipe), data, measure=measure)
+    return run.set_up(folder, replace(record, recipe=recipe), data, evaluate=evaluate)
 
 
 def _careless(generator: Generator) -> EvaluationResult:
@@ -77,7 +77,7 @@ def test_it_is_measured_when_due_and_at_the_end_each_time_with_a_checkpoint(
     assert told == {16: None, 24: 1.0, 32: None, 48: 1.0, 64: 1.0}
     assert _checkpoints(tmp_path / "run") == [24, 32, 48, 64]
     recorded = [
-        json.loads((folder / "state.json").read_text())["measured"]
+        json.loads((folder / "state.json").read_text())["evaluation"]
         for folder in checkpoint.checkpoints(tmp_path / "run")
     ]
     assert [found and found["figures"]["swd"] for found in recorded] == [1.0, None, 1.0, 1.0]
@@ -119,7 +119,8 @@ def _save(folder: Path, images: int, found: EvaluationResult | None, keep_best: 
     torch.manual_seed(0)
     system = RECIPE.build(DataFormat(3))
     more = {
-        "measured": found and {"figures": dict(found.figures), "rank": found.rank, "protocol": found.protocol}
+        "evaluation": found
+        and {"figures": dict(found.figures), "rank": found.rank, "protocol": found.protocol}
     }
     return checkpoint.save(
         folder,

@@ -103,9 +103,11 @@ def test_a_loss_that_is_not_finite_is_never_only_warned_of() -> None:
     assert found[1] == "stop"
 
 
-@pytest.mark.parametrize("change", [{"patience": 0}, {"slower": -1.0}, {"rollbacks": -1}])
+@pytest.mark.parametrize(
+    "change", [{"guard_patience": 0}, {"guard_lr_factor": -1.0}, {"guard_rollbacks": -1}]
+)
 def test_settings_that_cannot_be(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"guard.{next(iter(change))} must"):
+    with pytest.raises(ValueError, match=f"{next(iter(change))} must"):
         MonitoringOptions(**change)
 
 
@@ -126,24 +128,27 @@ def test_diversity() -> None:
 
 @dataclass
 class Fragile(DiscriminatorUpdater):
-    """A discriminator's side whose loss breaks after 32 images, on the run's first noise and on its second."""
+    """A discriminator updater whose loss breaks after 32 images, on the run's first noise and on its second."""
 
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
-        move = super().compute_loss(batch, train_state)
+        output = super().compute_loss(batch, train_state)
         if train_state.images >= 32 and batch.rng.seed in (0, derive_seed(0, "rollback", 1)):
-            move.scalars["loss/d"] = move.scalars["loss/d"] * nan
-        return move
+            output.scalars["loss/d"] = output.scalars["loss/d"] * nan
+        return output
 
 
 @dataclass(frozen=True)
 class FragileRecipe(MSGRecipe):
     def build(self, data: DataFormat) -> System:
-        discriminate, generate = (system := super().build(data)).updaters
-        return System((Fragile(**vars(discriminate)), generate), system.generator)
+        system = super().build(data)
+        d, g = system.updaters
+        assert isinstance(d, DiscriminatorUpdater)
+        fragile = Fragile(d.name, d.network, d.spec, d.generator, d.objective, d.penalties)
+        return System((fragile, g), system.generator)
 
 
 SETTINGS = {field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)}
-FRAGILE = FragileRecipe(**{**SETTINGS, "lr": (0.0016,), "guard": MonitoringOptions(guard_policy="rollback")})
+FRAGILE = with_settings(FragileRecipe(**SETTINGS), lr=(0.0016,), guard_policy="rollback")
 
 
 @pytest.fixture(scope="module")
@@ -151,18 +156,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("guard") / "data", shapes(40, 8))
 
 
-def _stopped_after(trainer: Trainer, rounds: int) -> Trainer:
-    """A trainer that is asked to stop after so many rounds."""
-    play, played = trainer.iteration, 0
+def _stopped_after(trainer: Trainer, iterations: int) -> Trainer:
+    """A trainer that is asked to stop after so many iterations."""
+    train, trained = trainer.train, 0
 
     def counted() -> None:
-        nonlocal played
-        play()
-        played += 1
-        if played == rounds:
+        nonlocal trained
+        train()
+        trained += 1
+        if trained == iterations:
             trainer.stop()
 
-    trainer.iteration = counted  # type: ignore[method-assign]
+    trainer.train = counted  # type: ignore[method-assign]
     return trainer
 
 
@@ -190,13 +195,11 @@ def test_a_run_is_rolled_back_until_it_holds(data: Path, tmp_path: Path) -> None
 
 
 def test_rollbacks_come_to_an_end(data: Path, tmp_path: Path) -> None:
-    once = replace(FRAGILE, monitoring=MonitoringOptions(guard_policy="rollback", guard_rollbacks=1))
-    with pytest.raises(
-        TrainingError, match=r"not finite after 48 images.*was set back as often as it may be"
-    ):
+    once = with_settings(FRAGILE, guard_rollbacks=1)
+    with pytest.raises(TrainingError, match=r"not finite after 48 images.*has used up its rollbacks"):
         trainer_of(tmp_path / "once", data, once).run()
     early = with_settings(FRAGILE, checkpoint_every=100)
-    with pytest.raises(TrainingError, match=r"no checkpoint from before to go back to"):
+    with pytest.raises(TrainingError, match=r"has no checkpoint from before that to return to"):
         trainer_of(tmp_path / "early", data, early).run()
 
 
@@ -206,10 +209,10 @@ def test_a_discriminator_that_wins(data: Path, tmp_path: Path) -> None:
     trainer = trainer_of(
         tmp_path / "run",
         data,
-        replace(recipe, monitoring=MonitoringOptions(guard_policy="stop", guard_won=0.05)),
+        with_settings(recipe, guard_policy="stop", guard_won=0.05),
     )
     _, generate = trainer.system.updaters
-    generate.spec.lr = lambda _: 0.0
+    generate.spec = replace(generate.spec, lr=lambda _: 0.0)
     with pytest.raises(TrainingError, match="the discriminator has won"):
         trainer.run()
     assert [title for _, title in _events(tmp_path / "run")] == ["discriminator has won"]
@@ -220,7 +223,7 @@ def test_samples_that_collapse(data: Path, tmp_path: Path) -> None:
     trainer = trainer_of(
         tmp_path / "run", data, with_settings(RECIPE, snapshot_every=0.016, ema_half_life=0.001)
     )
-    trainer.guard = Guard(trainer.recipe.guard, _lines("diversity", 0.8))
+    trainer.guard = Guard(trainer.recipe.monitoring, _lines("diversity", 0.8))
     for parameter in [*trainer.system.generator.parameters(), *trainer.average.generator.parameters()]:
         if parameter.dim() > 1:
             parameter.data.zero_()
