@@ -17,7 +17,11 @@ from training.recipes.progan import progan
 from training.recipes.recipe import with_settings
 
 RECIPE = with_settings(
-    MSGRecipe(resolution=16, kimg=1000, batch=4, **MSG_GAN), widths=(8, 8, 6), latent_size=8, r1=(2.0,), lr=(0.002,)
+    MSGRecipe(resolution=16, kimg=1000, batch=4, **MSG_GAN),
+    widths=(8, 8, 6),
+    latent_size=8,
+    r1=(2.0,),
+    lr=(0.002,),
 )
 
 

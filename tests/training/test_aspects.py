@@ -28,7 +28,10 @@ def test_what_is_shown_of_a_run(tmp_path: Path, channels: int, size: tuple[int, 
     height, width = size
     data = _data(tmp_path / "data", size, channels)
     recipe = with_settings(
-        MSGRecipe(kimg=0.008, batch=4), widths=(4, 4, 4), latent_size=4, augment=("translation", "cutout")
+        MSGRecipe(resolution=16, kimg=0.008, batch=4),
+        widths=(4, 4, 4),
+        latent_size=4,
+        augment=("translation", "cutout"),
     )
     assert trainer_of(tmp_path / "run", data, recipe).run()
     assert metrics(tmp_path / "run")[-1]["diversity"] > 0

@@ -111,7 +111,7 @@ def test_a_run_asked_to_stop_saves_and_says_how_to_go_on(whole: Path, data: Path
         said, complained = process.communicate(timeout=SECONDS)
         assert process.returncode == 130, (said, complained)
         assert "Traceback" not in complained
-        assert f"go on with: accelerate launch train.py --resume --out {run}" in said
+        assert f"continue with: accelerate launch train.py --resume --out {run}" in said
         assert images <= _newest(run) < LAST
         assert not _being_written(run)
         assert metrics(run)[-1]["images"] == _newest(run)  # saved where it stopped, not at the last due time
@@ -121,7 +121,7 @@ def test_a_run_asked_to_stop_saves_and_says_how_to_go_on(whole: Path, data: Path
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(data: Path) -> None:
-    """The step size, zero at first, becomes absurd: the checkpoints from before the loss broke stay."""
+    """The learning rate, zero at first, becomes absurd: the checkpoints from before the loss broke stay."""
     run = data.parent / "broken"
     absurd = ("--lr", "0", "1e30", "--precision", "fp32", "--checkpoint-every", "0.008")
     _, complained = train((*TINY, *QUIET, *absurd, "--data", data, "--out", run), code=1)

@@ -39,7 +39,7 @@ THREE_PHASES = Growth((Phase(0, 16, 8, 4), Phase(16, 32, 8, 8, fading=True), Pha
 class Phased(MSGRecipe):
     """One size in three phases."""
 
-    def growth(self) -> Growth:
+    def growth_schedule(self) -> Growth:
         return THREE_PHASES
 
 
@@ -126,7 +126,7 @@ def test_the_peak_of_this_process() -> None:
 
 
 class PerSample(Updater):
-    """A loss that is a mean over samples, of noise, labels and pictures."""
+    """A loss that is a mean over samples, of noise, labels and forecasts."""
 
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
         noise = batch.rng.draw("noise", lambda count, rng: torch.randn(count, 4, generator=rng))
@@ -170,31 +170,31 @@ def test_a_preflight_leaves_no_trace(data: Path, tmp_path: Path, monkeypatch: py
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def _fly(recipe: MSGRecipe, images: int = 0, known: dict[int, int] | None = None) -> preflight.Preflight:
+def _estimate(recipe: MSGRecipe, images: int = 0, known: dict[int, int] | None = None) -> preflight.Preflight:
     return preflight.estimate(recipe, DataFormat(3), Accelerator(), images, known or {})
 
 
 def test_every_phase_that_is_ahead_is_tried() -> None:
-    whole = _fly(PHASED)
-    pictures = [(f.phase, f.images, f.batch, f.micro_batch) for f in whole.forecasts]
-    assert pictures == [(0, "8x8", 4, 4), (1, "8x8 fading in", 8, 8), (2, "8x8", 8, 8)]
+    whole = _estimate(PHASED)
+    forecasts = [(f.phase, f.images, f.batch, f.micro_batch) for f in whole.forecasts]
+    assert forecasts == [(0, "8x8", 4, 4), (1, "8x8 fading in", 8, 8), (2, "8x8", 8, 8)]
     for forecast, images in zip(whole.forecasts, (16, 16, 32), strict=True):
         assert forecast.seconds * forecast.rate == pytest.approx(images)
         assert 50e6 < forecast.memory < whole.limit
-    resumed = _fly(PHASED, images=24).forecasts
+    resumed = _estimate(PHASED, images=24).forecasts
     assert [f.phase for f in resumed] == [1, 2]
     assert resumed[0].seconds * resumed[0].rate == pytest.approx(8)
-    assert [f.phase for f in _fly(replace(PHASED, kimg=0.02)).forecasts] == [0, 1]
+    assert [f.phase for f in _estimate(replace(PHASED, kimg=0.02)).forecasts] == [0, 1]
 
 
-def test_pieces_are_bounded_by_the_recipe_and_by_an_earlier_choice() -> None:
-    assert [f.micro_batch for f in _fly(with_settings(PHASED, micro_batch=3)).forecasts] == [3, 3, 3]
-    assert [f.micro_batch for f in _fly(PHASED, known={1: 5}).forecasts] == [4, 5, 8]
+def test_micro_batches_are_bounded_by_the_recipe_and_by_an_earlier_choice() -> None:
+    assert [f.micro_batch for f in _estimate(with_settings(PHASED, micro_batch=3)).forecasts] == [3, 3, 3]
+    assert [f.micro_batch for f in _estimate(PHASED, known={1: 5}).forecasts] == [4, 5, 8]
 
 
 @dataclass
 class Hungry(DiscriminatorUpdater):
-    """A discriminator's side that computes no more than three pictures at once."""
+    """A discriminator's side that computes no more than three images at once."""
 
     def compute_loss(self, batch: Batch, train_state: TrainState) -> LossOutput:
         if len(batch.reals) > 3:
@@ -206,30 +206,32 @@ class Hungry(DiscriminatorUpdater):
 class HungryRecipe(Phased):
     def build(self, data: DataFormat) -> System:
         system = super().build(data)
-        discriminate, generate = system.updaters
-        return System((Hungry(**vars(discriminate)), generate), system.generator)
+        d, g = system.updaters
+        assert isinstance(d, DiscriminatorUpdater)
+        hungry = Hungry(d.name, d.network, d.spec, d.generator, d.objective, d.penalties)
+        return System((hungry, g), system.generator)
 
 
-def test_pieces_are_such_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_micro_batches_are_such_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     hungry = HungryRecipe(**{field.name: getattr(PHASED, field.name) for field in fields(PHASED)})
-    assert [f.micro_batch for f in _fly(hungry).forecasts] == [2, 2, 2]
+    assert [f.micro_batch for f in _estimate(hungry).forecasts] == [2, 2, 2]
     monkeypatch.setattr(memory.HostMemory, "limit", lambda _: 1e6)
     with pytest.raises(
-        ValueError, match=r"8x8 does not fit into memory \(0.00 GB\), even 2 pictures at a time"
+        ValueError, match=r"8x8 does not fit into memory \(0.00 GB\), even 2 images at a time"
     ):
-        _fly(PHASED)
+        _estimate(PHASED)
 
 
 def test_the_table(tmp_path: Path) -> None:
     console = Console(record=True, width=100)
-    preflight.show(_fly(PHASED), tmp_path / "not" / "yet", 3, console)
+    preflight.show(_estimate(PHASED), tmp_path / "not" / "yet", 3, console)
     said = console.export_text()
-    for word in ("8x8 fading in", "GB", "time left", "in all", "a checkpoint takes", "3 kept"):
+    for word in ("8x8 fading in", "GB", "time left", "total", "a checkpoint takes", "3 kept"):
         assert word in said
 
 
 def test_a_checkpoint_is_as_large_as_announced(data: Path, tmp_path: Path) -> None:
-    announced = _fly(RECIPE).checkpoint
+    announced = _estimate(RECIPE).checkpoint
     assert trainer_of(tmp_path / "run", data).run()
     newest = max((tmp_path / "run" / "checkpoints").iterdir())
     size = sum(path.stat().st_size for path in newest.rglob("*") if path.is_file())
@@ -287,7 +289,7 @@ def test_a_run_goes_on_when_memory_runs_out(
     assert differences(newest_state(tmp_path / "weak"), newest_state(tmp_path / "whole"))
 
 
-def test_a_resumed_run_keeps_to_the_pieces(data: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_to_the_micro_batches(data: Path, tmp_path: Path) -> None:
     assert _weak(trainer_of(tmp_path / "run", data, with_settings(RECIPE, lr=RECIPE.optimizer.lr[:1]))).run()
     longer = with_settings(RECIPE, lr=RECIPE.optimizer.lr[:1], kimg=0.08)
     assert trainer_of(tmp_path / "run", data, longer).micro_batches == {0: 4}

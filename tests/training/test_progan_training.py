@@ -19,6 +19,8 @@ from tests.training.toy import differences, kill_when, metrics, newest_state, sh
 from training.export import export
 from training.growth import Phase, Stage
 from training.optim.ema import MovingAverage
+from training.recipes.options import OptimizerOptions, PenaltyOptions
+from training.recipes.pair import PairOptions
 from training.recipes.progan import ProGANRecipe, progan, progan_cpu
 from training.recipes.recipe import DataFormat, with_settings
 from training.rng import KeyedRNG
@@ -75,10 +77,9 @@ def test_the_papers_schedule() -> None:
     batches = {phase.resolution: phase.batch for phase in phases}
     assert batches == {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 16, 256: 14, 512: 6, 1024: 3}
     assert recipe.kimg * 1000 > phases[-1].start
-    assert (recipe.objective, recipe.gradient_penalty, recipe.drift, recipe.lr) == (
-        *("wgan", 10, 0.001),
-        (0.001,),
-    )
+    assert recipe.pair == PairOptions(objective="wgan", classify=1.0)
+    assert recipe.penalties == PenaltyOptions(gradient_penalty=10, drift=0.001)
+    assert recipe.optimizer == OptimizerOptions(lr=(0.001,), betas=(0.0, 0.99))
 
 
 def test_any_resolution_takes_its_part_of_the_batches() -> None:
@@ -94,10 +95,11 @@ def test_without_growth_it_is_of_full_size_from_the_start() -> None:
 
 
 def test_gamma_is_that_of_all_sizes_unless_told_otherwise() -> None:
-    recipe = with_settings(RECIPE, r1=(8.0,))
-    assert [recipe.gamma(TrainState(images, 400, 0)) for images in (0, 100, 390)] == [8.0] * 3
-    falling = with_settings(recipe, r1_power=1.0)
-    assert [falling.gamma(TrainState(images, 400, 0)) for images in (0, 100, 390)] == [2.0, 4.0, 8.0]
+    states = [TrainState(images, 400, 0) for images in (0, 100, 390)]
+    assert [_build(DataFormat(3), r1=(8.0,))[1].penalties.r1(state) for state in states] == [8.0] * 3
+    penalties = _build(DataFormat(3), r1=(8.0,), r2=(4.0,), r1_power=1.0)[1].penalties
+    assert [penalties.r1(state) for state in states] == [2.0, 4.0, 8.0]
+    assert [penalties.r2(state) for state in states] == [1.0, 2.0, 4.0]
 
 
 def test_the_cpu_recipe_ends_with_more_of_64_than_of_all_before() -> None:
@@ -113,7 +115,7 @@ def test_the_cpu_recipe_ends_with_more_of_64_than_of_all_before() -> None:
         ({"resolution": 48}, "resolution must be a power of two from 8 to 1024, not 48"),
         ({"resolution": 4}, "resolution must be a power of two from 8 to 1024, not 4"),
         ({"batches": (16, 0)}, "batches must be positive"),
-        ({"hold": 0}, "hold must be positive where pictures grow, not 0"),
+        ({"hold": 0}, "hold must be positive where images grow, not 0"),
         ({"fade": -1}, "fade must not be negative, not -1"),
         ({"classify": -1}, "classify must not be negative"),
         ({"group": 0}, "group must be positive, not 0"),

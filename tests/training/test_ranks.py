@@ -36,12 +36,12 @@ SYSTEMS = {
         *("--gradient-penalty", "10", "--drift", "0.001"),
     ),
     "ADA with R1 and R2 on half of the batch": (
-        *("--objective", "non-saturating", "--r1", "1"),
+        *("--objective", "non-saturating", "--r1", "1", "--r2", "1"),
         *(
             "--penalty-every",
             "1",
-            "--penalty-stride",
-            "2",
+            "--penalty-fraction",
+            "0.5",
             "--augment",
             "flip",
             "color",

@@ -1,7 +1,8 @@
-"""The systems that reconstruct: VAE, DRAW, BEGAN and GRAN. Losses, and what is kept from move to move."""
+"""The systems that reconstruct: VAE, DRAW, BEGAN and GRAN. Losses, and what is kept from output to output."""
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,8 @@ from train import parse
 from training.growth import Stage
 from training.optim.gradient_clipping import limit_gradients
 from training.recipes import RECIPES
-from training.recipes.began import BEGANRecipe, began, began_cpu
-from training.recipes.draw import DRAWRecipe, draw, draw_cpu
+from training.recipes.began import BEGANNetworks, BEGANRecipe, EquilibriumOptions, began, began_cpu
+from training.recipes.draw import DRAWNetworks, DRAWRecipe, draw, draw_cpu
 from training.recipes.gran import GRANRecipe, gran
 from training.recipes.recipe import DataFormat, Recipe, with_settings
 from training.recipes.vae import VAERecipe, vae_cpu
@@ -31,9 +32,9 @@ START = TrainState(0, 1000, 0)
 NAMES = [f"{system}{size}" for system in ("vae", "draw", "began", "gran") for size in ("", "-cpu")]
 SIZES: dict[type[Recipe], dict[str, object]] = {
     VAERecipe: {"widths": (8, 6), "latent_size": 5},
-    DRAWRecipe: {"steps": 3, "step_size": 4, "hidden": 8},
+    DRAWRecipe: {"steps": 3, "latent_size": 4, "hidden": 8},
     BEGANRecipe: {"width": 4, "latent_size": 5},
-    GRANRecipe: {"widths": (8, 6), "noise_size": 5},
+    GRANRecipe: {"widths": (8, 6), "latent_size": 5},
 }
 
 
@@ -54,7 +55,7 @@ def _batch(part: slice = slice(0, 8)) -> Batch:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_recipe_is_there_and_plays(name: str) -> None:
+def test_every_recipe_builds_and_computes_its_losses(name: str) -> None:
     _, recipe = parse(["--recipe", name, "--data", "data", "--out", "run"])
     assert recipe == RECIPES[name]()
     system = _system(recipe)
@@ -71,10 +72,14 @@ def test_every_recipe_is_there_and_plays(name: str) -> None:
 
 
 def test_the_papers_settings() -> None:
-    assert (draw().steps, draw().step_size, draw().read, draw().write, draw().batch) == (64, 100, 2, 5, 100)
-    assert (began().width, began().latent_size, began().gamma, began().k_rate) == (128, 64, 0.5, 0.001)
-    assert (began().batch, began().lr) == (16, 1e-4)
-    assert (gran().steps, gran().lr_d, gran().lr_g, gran().batch) == (3, 4e-5, 1e-4, 100)
+    assert draw().network == DRAWNetworks(steps=64, latent_size=100, hidden=256, read=2, write=5)
+    assert draw().batch == 100
+    assert began().network == BEGANNetworks(width=128, latent_size=64)
+    assert began().equilibrium == EquilibriumOptions(gamma=0.5, k_rate=0.001)
+    assert (began().batch, began().optimizer.lr) == (16, (1e-4, 2e-5))
+    assert (gran().network.steps, gran().batch) == (3, 100)
+    d, g = _system(gran()).updaters
+    assert [updater.spec.lr(START) for updater in (d, g)] == pytest.approx([4e-5, 1e-4])
     decay = [
         group["weight_decay"]
         for updater in _system(gran()).updaters
@@ -91,7 +96,7 @@ def test_distance_of_known_gaussians_to_the_prior() -> None:
     torch.testing.assert_close(kl_to_prior(posterior), torch.tensor(expected))
 
 
-def test_surprise_is_summed_over_a_picture_in_pixels_from_0_to_1() -> None:
+def test_negative_log_likelihood_is_summed_over_an_image_in_pixels_from_0_to_1() -> None:
     images = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(3, 2, 4, 5)
     even = Bernoulli(torch.full(images.shape, 0.5), validate_args=False)
     torch.testing.assert_close(negative_log_likelihood(even, images), torch.full((3,), 40 * math.log(2)))
@@ -109,12 +114,12 @@ def test_the_bound_is_reconstruction_and_distance_per_picture(recipe: Recipe) ->
     (updater,) = system.updaters
     assert isinstance(updater, AutoencoderUpdater)
     found = updater.network(batch.reals, batch.rng.draw("latents", system.generator.prior))
-    move = updater.compute_loss(batch, START)
+    output = updater.compute_loss(batch, START)
     rest, distance = negative_log_likelihood(found.likelihood, batch.reals), kl_to_prior(found.posterior)
-    torch.testing.assert_close(move.scalars["nats/reconstruction"], rest.mean())
-    torch.testing.assert_close(move.scalars["nats/kl"], distance.mean())
-    torch.testing.assert_close(move.loss, (rest + distance).mean())
-    assert move.scalars["loss/bound"] is move.loss
+    torch.testing.assert_close(output.scalars["nats/reconstruction"], rest.mean())
+    torch.testing.assert_close(output.scalars["nats/kl"], distance.mean())
+    torch.testing.assert_close(output.loss, (rest + distance).mean())
+    assert output.scalars["loss/bound"] is output.loss
 
 
 @pytest.mark.parametrize("recipe", [vae_cpu(), draw_cpu(), began_cpu()], ids=["vae", "draw", "began"])
@@ -137,7 +142,7 @@ def test_each_gradient_is_shortened_on_its_own() -> None:
         limit_gradients(sgd, 0)
 
 
-def test_draw_has_its_gradients_limited() -> None:
+def test_draw_has_its_gradients_clipped() -> None:
     (updater,) = _system(draw_cpu()).updaters
     for parameter in updater.network.parameters():
         parameter.grad = torch.full_like(parameter, 100.0)
@@ -151,7 +156,7 @@ def _errors(*values: float) -> list[Tensor]:
 
 
 def test_k_by_hand() -> None:
-    equilibrium = Equilibrium(gamma=0.5, rate=0.1)
+    equilibrium = Equilibrium(gamma=0.5, k_rate=0.1)
     assert equilibrium.k == 0
     equilibrium.learn(*_errors(1.0, 0.2))
     assert equilibrium.k.item() == pytest.approx(0.03)
@@ -164,7 +169,7 @@ def test_k_by_hand() -> None:
 
 
 def test_convergence_by_hand() -> None:
-    equilibrium = Equilibrium(gamma=0.5, rate=0.1)
+    equilibrium = Equilibrium(gamma=0.5, k_rate=0.1)
     assert equilibrium.convergence(*_errors(0.4, 0.5)).item() == pytest.approx(0.7)
     assert equilibrium.convergence(*_errors(0.4, 0.1)).item() == pytest.approx(0.5)
     assert equilibrium.convergence(*_errors(0.5, 0.4)).item() == pytest.approx(0.65)  # not symmetric
@@ -187,18 +192,18 @@ def test_the_losses_of_began() -> None:
             (images - d.network.decoder(d.network.encoder(images))).abs().mean()  # type: ignore[operator]
             for images in (batch.reals, fakes)
         )
-    move = d.compute_loss(batch, START)
-    torch.testing.assert_close(move.loss, real - 0.25 * fake)
+    output = d.compute_loss(batch, START)
+    torch.testing.assert_close(output.loss, real - 0.25 * fake)
     torch.testing.assert_close(g.compute_loss(batch, START).loss, fake)
-    assert move.scalars["k"] == 0.25
-    torch.testing.assert_close(move.scalars["convergence"], real + (0.5 * real - fake).abs())
-    assert d.equilibrium.k == 0.25  # a move that is not made changes nothing
-    d.after_step(move.scalars, batch.stage)
+    assert output.scalars["k"] == 0.25
+    torch.testing.assert_close(output.scalars["convergence"], real + (0.5 * real - fake).abs())
+    assert d.equilibrium.k == 0.25  # a output that is not made changes nothing
+    d.after_step(output.scalars, batch.stage)
     assert d.equilibrium.k.item() == pytest.approx(0.25 + 0.002 * (0.5 * real - fake).item())
     assert [key for key in d.extra_state.state_dict() if "k" in key] == ["equilibrium.k"]
 
 
-def test_the_step_size_of_began_is_halved() -> None:
+def test_the_learning_rate_of_began_is_halved() -> None:
     d, g = _equilibrium(began())
     for images, expected in (
         (0, 1e-4),
@@ -216,10 +221,11 @@ def test_the_step_size_of_began_is_halved() -> None:
     [
         ({"gamma": 0.0}, "gamma must be above 0 and at most 1, not 0.0"),
         ({"gamma": 1.5}, "gamma must be above 0 and at most 1, not 1.5"),
-        ({"halve_every": 0.0}, "halve_every must be positive, not 0.0"),
+        ({"lr_halve_every": -1.0}, "lr_halve_every must not be negative, not -1.0"),
+        ({"objective": "hinge"}, "objective must be wgan, of which BEGAN is a form, not hinge"),
     ],
 )
-def test_a_recipe_that_cannot_be(changes: dict[str, float], words: str) -> None:
+def test_a_recipe_that_cannot_be(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         with_settings(began(), **changes)  # type: ignore[arg-type]
 

@@ -16,6 +16,7 @@ from tests.training.ranks import on_ranks
 from tests.training.toy import differences, kill_when, metrics, newest_state, shapes, train
 from training.distributed.collective import average_gradients, use_global_batch
 from training.growth import Stage
+from training.recipes.options import OptimizerOptions
 from training.recipes.recipe import DataFormat, with_settings
 from training.recipes.sagan import SAGANRecipe, sagan, sagan_cpu
 from training.rng import KeyedRNG
@@ -28,8 +29,8 @@ RECIPE = with_settings(
     widths=(8, 6, 4),
     latent_size=12,
     attention=(8,),
-    lr=0.01,
-    ttur_ratio=0.02,
+    lr=(0.01,),
+    ttur_ratio=2.0,
 )
 TINY = (
     *("--recipe", "sagan-cpu", "--tracker", "none", "--resolution", "16", "--widths", "8", "6", "4"),
@@ -69,7 +70,7 @@ def _step(updater: Updater) -> None:
 def test_the_papers_settings() -> None:
     recipe = sagan()
     assert (recipe.resolution, recipe.batch, recipe.kimg) == (128, 256, 256_000)
-    assert (recipe.lr_g, recipe.lr_d) == (1e-4, 4e-4)
+    assert recipe.optimizer == OptimizerOptions(lr=(1e-4,), ttur_ratio=4.0, betas=(0.0, 0.9))
     d, g = with_settings(recipe, widths=(4, 4, 4, 4, 4, 4)).build(DataFormat(3)).updaters
     assert [updater.spec.optimizer.param_groups[0]["betas"] for updater in (d, g)] == [(0.0, 0.9)] * 2
     assert [updater.spec.lr(TrainState(0, 1000, 0)) for updater in (d, g)] == [4e-4, 1e-4]

@@ -14,6 +14,7 @@ from tests.prepared import write_dataset
 from tests.training.toy import ROOT, TINY, shapes, train
 from train import parse
 from training.recipes.msg_gan import MSGRecipe
+from training.recipes.recipe import flat_settings
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_the_agents_command_is_one_that_train_takes(
     own, recipe = parse(arguments)
     assert own.out == Path("runs/s1/r1")
     assert isinstance(recipe, MSGRecipe)
-    taken = {name: getattr(recipe, name) for name in chosen}
+    taken = {name: flat_settings(recipe)[name] for name in chosen}
     assert {name: value[0] if isinstance(value, tuple) else value for name, value in taken.items()} == chosen
     assert recipe.kimg == 20
 
@@ -61,7 +62,7 @@ def test_a_run_takes_the_agents_id(tmp_path: Path) -> None:
     given = {"WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "r1", "WANDB_SWEEP_PARAM_PATH": str(tmp_path / "c.yaml")}
     (tmp_path / "c.yaml").write_text("wandb_version: 1\nlr:\n  value: 0.002\n")
     train((*TINY, "--kimg", "0.016", "--lr=0.002", "--data", data, "--out", folder), **given)
-    assert json.loads((folder / "run.json").read_text())["identity"] == "r1"
+    assert json.loads((folder / "run.json").read_text())["wandb_id"] == "r1"
     (file,) = folder.glob("wandb/offline-run-*-r1/run-r1.wandb")
     assert b"s1" in file.read_bytes()
 
@@ -69,7 +70,7 @@ def test_a_run_takes_the_agents_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--tracker", "none", "wandb"), "--tracker none goes with no other"),
+        (("--tracker", "none", "wandb"), "--tracker none cannot be combined with another"),
         (("--tracker", "tensorboard", "--artifacts"), "--artifacts needs --tracker wandb"),
         (("--tracker",), "expected at least one argument"),
     ],

@@ -204,7 +204,7 @@ def test_a_damaged_record(
     (begun.folder / "run.json").write_text(text)
     code, said = ask(("--resume", "--out", begun.folder))
     assert (code, said.count("\n")) == (2, 1)
-    assert "run.json does not fit this version" in said
+    assert "run.json cannot be resumed" in said
 
 
 @pytest.mark.parametrize(

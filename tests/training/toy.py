@@ -12,6 +12,7 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from accelerate.state import AcceleratorState
@@ -101,15 +102,15 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
-def train(arguments: Sequence[str | Path], code: int = 0) -> tuple[str, str]:
-    """Run train.py's `main` in this process and see that its exit code is `code`.
+def train(arguments: Sequence[str | Path], code: int = 0, **more: str) -> tuple[str, str]:
+    """Run train.py's `main` in this process, with more variables in its environment; its exit code is to be `code`.
 
     Returns what it said (stdout, stderr).
     """
     said, complained = StringIO(), StringIO()
     AcceleratorState._reset_state()  # which keeps the precision that the first run of a process has
     try:
-        with redirect_stdout(said), redirect_stderr(complained):
+        with patch.dict(os.environ, more), redirect_stdout(said), redirect_stderr(complained):
             found = main([str(argument) for argument in arguments])
     finally:
         AcceleratorState._reset_state()

@@ -17,18 +17,12 @@ class MonitoringOptions:
     evaluate_every: float = 0.0  # evaluations, each with a checkpoint, thousands of images; 0 for none
     evaluate_samples: int = 1000  # generated images that an evaluation compares with as many real ones
     keep_best: int = 1  # best checkpoints to keep besides the newest, by their evaluations
-    guard_policy: Policy = (
-        "warn"  # on exploding gradients or a winning discriminator; a non-finite loss always stops
-    )
+    guard_policy: Policy = "warn"  # on exploding gradients or a winning discriminator; NaN always stops
     guard_collapse: Policy = "warn"  # on samples that are too similar
     guard_gradient: float = 1000.0  # an explosion: an updater's gradient norm over its median so far
-    guard_won: float = (
-        0.01  # the discriminator has won: its loss is lower, for losses that are never negative
-    )
-    guard_diversity: float = (
-        0.1  # a collapse: distance between samples over the distance between reals is lower
-    )
-    guard_patience: int = 5  # reports (snapshots) in a row before a win (a collapse from the start) counts
+    guard_won: float = 0.01  # the discriminator has won: its loss, never negative, is lower
+    guard_diversity: float = 0.1  # a collapse: distance between samples, over that of reals, is lower
+    guard_patience: int = 5  # reports in a row before a win counts, or snapshots before a collapse does
     guard_rollbacks: int = 3  # at most; then the run stops
     guard_lr_factor: float = 0.5  # applied to all learning rates at each rollback
 

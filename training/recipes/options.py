@@ -13,13 +13,25 @@ from training.objectives import OBJECTIVES
 from training.optim.gradient_clipping import limit_gradients
 from training.optim.spec import OptimizerSpec, adam
 from training.recipes.recipe import check_not_negative, check_positive
-from training.schedules import Ramp, Schedule, constant, cosine, decaying, halved, ramp, rising, scaled
+from training.schedules import (
+    Ramp,
+    Schedule,
+    TrainState,
+    constant,
+    cosine,
+    decaying,
+    halved,
+    ramp,
+    rising,
+    scaled,
+)
 
 if TYPE_CHECKING:
     OperationName = str
 else:
     OperationName = Literal[tuple(OPERATIONS)]  # the registry's
 
+_START = TrainState(0, 1, 0)
 EPOCH = 50_000  # images, of MNIST or CIFAR-10 without the validation set
 
 
@@ -36,8 +48,8 @@ class OptimizerOptions:
     historical_averaging: float = 0.0  # weight of the distance to the mean of all previous weights
 
     def __post_init__(self) -> None:
-        check_positive(self, "lr", "ttur_ratio")
-        check_not_negative(self, "lr_halve_every", "weight_decay_d", "historical_averaging")
+        check_positive(self, "ttur_ratio")
+        check_not_negative(self, "lr", "lr_halve_every", "weight_decay_d", "historical_averaging")
 
     def discriminator_spec(self, network: nn.Module) -> OptimizerSpec:
         """How a discriminator is optimized."""
@@ -50,11 +62,8 @@ class OptimizerOptions:
     def _spec(self, network: nn.Module, factor: float, weight_decay: float) -> OptimizerSpec:
         lr = scaled(self._lr(), factor)
         if self.optimizer == "rmsprop":
-            return OptimizerSpec(torch.optim.RMSprop(network.parameters()), lr)
-        optimizer = torch.optim.Adam(
-            network.parameters(), betas=self.betas, weight_decay=weight_decay, fused=True
-        )
-        return OptimizerSpec(optimizer, lr)
+            return OptimizerSpec(torch.optim.RMSprop(network.parameters(), lr(_START)), lr)
+        return adam(network, lr, self.betas, weight_decay)
 
     def _lr(self) -> Schedule:
         if self.lr_halve_every == 0:
@@ -78,8 +87,8 @@ class SGDOptions:
     historical_averaging: float = 0.0  # weight of the distance to the mean of all previous weights
 
     def __post_init__(self) -> None:
-        check_positive(self, "lr", "decay_every", "ttur_ratio")
-        check_not_negative(self, "lr_decay", "momentum", "momentum_rise", "historical_averaging")
+        check_positive(self, "decay_every", "ttur_ratio")
+        check_not_negative(self, "lr", "lr_decay", "momentum", "momentum_rise", "historical_averaging")
         if len(self.lr) == 2 and self.lr_decay:
             raise ValueError("lr with two values follows a cosine: set lr_decay to 0, or give one value")
 
@@ -96,8 +105,7 @@ class SGDOptions:
         falling = decaying(start, self.lr_decay, self.decay_every, 1e-6)
         lr = scaled(cosine(start, end) if len(self.lr) == 2 else falling, factor)
         if self.optimizer == "adam":
-            betas = (self.momentum, 0.999)
-            return OptimizerSpec(torch.optim.Adam(network.parameters(), betas=betas, fused=True), lr)
+            return adam(network, lr, (self.momentum, 0.999))
         sgd = torch.optim.SGD(network.parameters(), lr=start, momentum=self.momentum, fused=True)
         return OptimizerSpec(sgd, lr, rising(self.momentum, self.momentum_rise, EPOCH, self.momentum_end))
 
@@ -111,8 +119,7 @@ class AdamOptions:
     clip_grad_norm: float = 0.0  # largest norm of each parameter tensor's gradient; 0 for any
 
     def __post_init__(self) -> None:
-        check_positive(self, "lr")
-        check_not_negative(self, "clip_grad_norm")
+        check_not_negative(self, "lr", "clip_grad_norm")
 
     def spec(self, network: nn.Module) -> OptimizerSpec:
         """How the network is optimized."""

@@ -140,7 +140,8 @@ def build_pair(
     Raises:
         ValueError: options do not go with the objective, or with the discriminator.
     """
-    check_discriminator(discriminator, pair, penalties)
+    classify = pair.classify if classify is None else classify
+    check_discriminator(discriminator, pair, penalties, classify)
     registered = smoothed(pair.objective, options)
     if pair.minibatch != "none":
         discriminator = BatchAware(discriminator, pair.minibatch)
@@ -160,7 +161,7 @@ def build_pair(
             dragan=penalties.dragan,
             drift=penalties.drift,
         ),
-        classify=pair.classify if classify is None else classify,
+        classify=classify,
         augment=augmentation.build(pair.objective, ramp(options.instance_noise)),
         auxiliary_losses_d=auxiliary_losses_d,
         auxiliary_losses_g=auxiliary_losses_g,
@@ -184,7 +185,12 @@ def _gamma(values: Ramp, growth: tuple[GrowthOptions, int] | None) -> Schedule:
     )
 
 
-def check_discriminator(discriminator: Discriminator, pair: PairOptions, penalties: PenaltyOptions) -> None:
+def check_discriminator(
+    discriminator: Discriminator,
+    pair: PairOptions,
+    penalties: PenaltyOptions,
+    classify: float,  # weight of the class losses
+) -> None:
     """Raise ValueError where the discriminator does not go with the options."""
     normalized = any(isinstance(module, BatchNorm) for module in discriminator.modules())
     for name in penalties.per_sample() if normalized else ():
@@ -194,7 +200,7 @@ def check_discriminator(discriminator: Discriminator, pair: PairOptions, penalti
         )
     if pair.feature_matching > 0 and discriminator.feature_size == 0:
         raise ValueError("feature_matching needs features, which this system's discriminator does not have")
-    if pair.classify > 0 and not discriminator.predicts_classes:
+    if classify > 0 and not discriminator.predicts_classes:
         raise ValueError(
             "classify needs a discriminator that predicts the class, which this system's does not"
         )

@@ -345,7 +345,10 @@ def test_ada_goes_on_where_it_was(tmp_path: Path) -> None:
     checkpoint.load(folder, second, MovingAverage(second.generator, 100), 1000)
     _play(second, range(6, 10))
     for expected, resumed in zip(through.updaters, second.updaters, strict=True):
-        for module, other in ((expected.network, resumed.network), (expected.state, resumed.state)):
+        for module, other in (
+            (expected.network, resumed.network),
+            (expected.extra_state, resumed.extra_state),
+        ):
             for name, value in module.state_dict().items():
                 assert torch.equal(value, other.state_dict()[name]), name
 

@@ -236,9 +236,9 @@ def test_train_py_measures_as_the_command_does(data: Path, tmp_path: Path, netwo
         (("--evaluate-every", "1", "--features", "nothing"), "there is no feature network nothing"),
         (
             ("--evaluate-every", "1", "--evaluate-samples", "15"),
-            "evaluate_pictures must be from 16 to 50000",
+            "evaluate_samples must be from 16 to 50000",
         ),
-        (("--evaluate-every", "-1"), "evaluate_every must not be negative"),
+        (("--evaluate-every", "-1"), "evaluate_every must be 0 or more"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_the_run(

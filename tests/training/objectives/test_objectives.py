@@ -144,6 +144,12 @@ def _f_gan(name: str) -> dict[tuple[str, str], Numbers]:
     return {
         (f"f-{name}", "d"): d,
         (f"f-{name}", "g"): (-sum(map(g, FAKE)) / N, [0.0] * N, [-slope(v) / N for v in FAKE]),
+        (f"f-{name}-saturating", "d"): d,
+        (f"f-{name}-saturating", "g"): (
+            -sum(map(conjugate, FAKE)) / N,
+            [0.0] * N,
+            [-conjugate_slope(v) / N for v in FAKE],
+        ),
     }
 
 

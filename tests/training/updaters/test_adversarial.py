@@ -1,4 +1,4 @@
-"""The game of two: what each side's move is made of."""
+"""The game of two: what each side's output is made of."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ def _system(**changes: object) -> tuple[System, DiscriminatorUpdater, GeneratorU
 
 
 def _seen(d: DiscriminatorUpdater, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
-    """The reals and the fakes of the move, at every scale."""
+    """The reals and the fakes of the output, at every scale."""
     with torch.no_grad():
         fakes = d.generator(batch.rng.draw("latents", d.generator.prior))
     return scales(batch.reals, (4, 8)), fakes
@@ -65,34 +65,34 @@ def test_both_sides_play_the_objective_on_the_same_noise_and_reals(objective: st
     _, d, g = _system(objective=objective)
     reals, fakes = _seen(d, _batch())
     real, fake = d.network(reals).logits, d.network(fakes).logits
-    move = d.compute_loss(_batch(), START)
-    torch.testing.assert_close(move.loss, OBJECTIVES[objective].d(real, fake))
-    torch.testing.assert_close(move.scalars["logits/real"], real.mean())
-    torch.testing.assert_close(move.scalars["logits/fake"], fake.mean())
+    output = d.compute_loss(_batch(), START)
+    torch.testing.assert_close(output.loss, OBJECTIVES[objective].d(real, fake))
+    torch.testing.assert_close(output.scalars["logits/real"], real.mean())
+    torch.testing.assert_close(output.scalars["logits/fake"], fake.mean())
     torch.testing.assert_close(g.compute_loss(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
 
 
-def _extra(move: LossOutput) -> float:
-    return (move.loss - move.scalars["loss/d"]).item()
+def _extra(output: LossOutput) -> float:
+    return (output.loss - output.scalars["loss/d"]).item()
 
 
 def test_r1_and_r2_with_their_weight() -> None:
-    _, d, _ = _system(r1=(3.0,), objective="rp-gan")
+    _, d, _ = _system(r1=(3.0,), r2=(3.0,), objective="rp-gan")
     reals, fakes = (leaves(images) for images in _seen(d, _batch()))
     r1 = zero_centered(d.network(reals).logits, reals).item()
     r2 = zero_centered(d.network(fakes).logits, fakes).item()
     assert r1 != pytest.approx(r2)
-    move = d.compute_loss(_batch(), START)
-    assert move.scalars["penalty/r1"].item() == pytest.approx(r1)
-    assert move.scalars["penalty/r2"].item() == pytest.approx(r2)
-    assert _extra(move) == pytest.approx(3 * (r1 + r2), rel=1e-5)
+    output = d.compute_loss(_batch(), START)
+    assert output.scalars["penalty/r1"].item() == pytest.approx(r1)
+    assert output.scalars["penalty/r2"].item() == pytest.approx(r2)
+    assert _extra(output) == pytest.approx(3 * (r1 + r2), rel=1e-5)
 
 
 def test_lazy_penalties_come_rarer_and_heavier() -> None:
     _, d, _ = _system(r1=(3.0,), penalty_every=4)
     extras = [_extra(d.compute_loss(_batch(), TrainState(0, 1000, round))) for round in range(9)]
     assert [extra != 0 for extra in extras] == [True, False, False, False] * 2 + [True]
-    _, every_time, _ = _system(r1=(3.0,))
+    _, every_time, _ = _system(r1=(3.0,), r2=(3.0,))
     assert extras[4] == pytest.approx(4 * _extra(every_time.compute_loss(_batch(), START)), rel=1e-5)
 
 
@@ -118,30 +118,30 @@ def test_wgan_gp_and_drift() -> None:
     )
 
 
-@pytest.mark.parametrize("stride", [2, 4])
-def test_penalties_of_one_in_so_many_samples(stride: int) -> None:
+@pytest.mark.parametrize("one_in", [2, 4])
+def test_penalties_of_one_in_so_many_samples(one_in: int) -> None:
     """The samples looked at are judged by themselves, and so are the others."""
-    _, d, _ = _system(r1=(3.0,), penalty_stride=stride, objective="rp-gan")
+    _, d, _ = _system(r1=(3.0,), r2=(3.0,), penalty_fraction=1 / one_in, objective="rp-gan")
     reals, fakes = _seen(d, _batch())
     expected, scores = [], []
     for images in (reals, fakes):
-        chosen = leaves([image[::stride] for image in images])
+        chosen = leaves([image[::one_in] for image in images])
         logits = torch.zeros(8)
-        logits[::stride] = d.network(chosen).logits
+        logits[::one_in] = d.network(chosen).logits
         expected.append(zero_centered(d.network(chosen).logits, chosen).item())
-        rest = [i for i in range(8) if i % stride]
+        rest = [i for i in range(8) if i % one_in]
         logits[rest] = d.network([image[rest] for image in images]).logits
         scores.append(logits)
-    move = d.compute_loss(_batch(), START)
-    assert move.scalars["penalty/r1"].item() == pytest.approx(expected[0], rel=1e-5)
-    assert move.scalars["penalty/r2"].item() == pytest.approx(expected[1], rel=1e-5)
-    assert _extra(move) == pytest.approx(3 * sum(expected), rel=1e-4)
-    torch.testing.assert_close(move.scalars["loss/d"], OBJECTIVES["rp-gan"].d(*scores))
+    output = d.compute_loss(_batch(), START)
+    assert output.scalars["penalty/r1"].item() == pytest.approx(expected[0], rel=1e-5)
+    assert output.scalars["penalty/r2"].item() == pytest.approx(expected[1], rel=1e-5)
+    assert _extra(output) == pytest.approx(3 * sum(expected), rel=1e-4)
+    torch.testing.assert_close(output.scalars["loss/d"], OBJECTIVES["rp-gan"].d(*scores))
 
 
 def test_a_batch_that_cannot_be_dealt_is_looked_at_whole() -> None:
-    _, whole, _ = _system(r1=(3.0,))
-    _, dealt, _ = _system(r1=(3.0,), penalty_stride=3)
+    _, whole, _ = _system(r1=(3.0,), r2=(3.0,))
+    _, dealt, _ = _system(r1=(3.0,), r2=(3.0,), penalty_fraction=1 / 3)
     assert torch.equal(dealt.compute_loss(_batch(), START).loss, whole.compute_loss(_batch(), START).loss)
 
 
@@ -166,11 +166,11 @@ def test_judging_apart_keeps_the_order_of_samples_labels_and_classes() -> None:
     network, labels = Linear(), torch.tensor([0, 1, 1, 0, 0, 1])
     images = [torch.randn(6, 3, side, side, generator=torch.Generator().manual_seed(side)) for side in (4, 8)]
     whole = network(images, labels)
-    for stride in (1, 2, 3, 6):
-        output, scores = logits_with_fraction(network, images, labels, stride)
+    for one_in in (1, 2, 3, 6):
+        output, scores = logits_with_fraction(network, images, labels, one_in)
         torch.testing.assert_close(output.logits, whole.logits)
         torch.testing.assert_close(output.classes, whole.classes)
-        torch.testing.assert_close(scores, whole.logits[::stride])
+        torch.testing.assert_close(scores, whole.logits[::one_in])
 
 
 AUGMENTED = ("flip", "color", "translation", "cutout")
@@ -186,28 +186,28 @@ def test_both_sides_see_the_same_augmented_pictures(objective: str) -> None:
     reals, fakes = _seen(d, _batch())
     real, fake = (d.network(_transformed(d, x, of)).logits for x, of in ((reals, "real"), (fakes, "fake")))
     assert not torch.allclose(real, d.network(reals).logits, atol=1e-3)
-    move = d.compute_loss(_batch(), START)
-    torch.testing.assert_close(move.loss, OBJECTIVES[objective].d(real, fake))
-    assert move.scalars["augment/p"] == 1
+    output = d.compute_loss(_batch(), START)
+    torch.testing.assert_close(output.loss, OBJECTIVES[objective].d(real, fake))
+    assert output.scalars["augment/p"] == 1
     torch.testing.assert_close(g.compute_loss(_batch(), START).loss, OBJECTIVES[objective].g(real, fake))
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_gradients_are_by_the_pictures_before_they_are_augmented(stride: int) -> None:
+@pytest.mark.parametrize("one_in", [1, 2])
+def test_gradients_are_by_the_pictures_before_they_are_augmented(one_in: int) -> None:
     """Cutout and contrast change how steep D is by the picture: penalties see it."""
     _, d, _ = _system(r1=(3.0,), augment=AUGMENTED)
     d.network = Linear()
-    d.penalties = replace(d.penalties, stride=stride)
-    move = d.compute_loss(_batch(), START)
+    d.penalties = replace(d.penalties, one_in=one_in)
+    output = d.compute_loss(_batch(), START)
     for of, images in zip(("real", "fake"), _seen(d, _batch()), strict=True):
         points = leaves(images)
         scores = d.network(_transformed(d, points, of)).logits
         gradients = torch.autograd.grad(scores.sum(), points)
-        squares = [g.square().sum((1, 2, 3))[::stride] for g in gradients]
+        squares = [g.square().sum((1, 2, 3))[::one_in] for g in gradients]
         expected = (squares[0] / 4 + squares[1]).mean() / 2
-        torch.testing.assert_close(move.scalars[{"real": "penalty/r1", "fake": "penalty/r2"}[of]], expected)
+        torch.testing.assert_close(output.scalars[{"real": "penalty/r1", "fake": "penalty/r2"}[of]], expected)
     seen = leaves(_seen(d, _batch())[0])
-    assert move.scalars["penalty/r1"].item() != pytest.approx(
+    assert output.scalars["penalty/r1"].item() != pytest.approx(
         zero_centered(d.network(seen).logits, seen).item(), rel=0.1
     )
 
@@ -243,6 +243,6 @@ def test_a_step_of_each_side_alone_lowers_its_own_loss(objective: str) -> None:
 
 
 def test_the_discriminators_move_leaves_the_generator_without_gradient() -> None:
-    system, d, _ = _system(gradient_penalty=1.0, r1=(1.0,))
+    system, d, _ = _system(gradient_penalty=1.0, r1=(1.0,), r2=(1.0,))
     d.compute_loss(_batch(), START).loss.backward()
     assert all(parameter.grad is None for parameter in system.generator.parameters())
