@@ -39,7 +39,7 @@ EPOCH = 50_000  # images, of MNIST or CIFAR-10 without the validation set
 class OptimizerOptions:
     """How the networks are optimized."""
 
-    optimizer: Literal["adam", "rmsprop"] = "adam"
+    optimizer: Literal["adam", "rmsprop"] = "adam"  # of all networks
     lr: Ramp = (0.0002,)  # the generator's learning rate; two values: from first to last along a cosine
     lr_halve_every: float = 0.0  # instead, halve it every so many thousand images, down to the last value
     ttur_ratio: float = 1.0  # the discriminator's learning rate over the generator's (two time scales)
@@ -76,7 +76,7 @@ class OptimizerOptions:
 class SGDOptions:
     """How networks are optimized by SGD with momentum and a decaying learning rate, as before Adam."""
 
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam"] = "sgd"  # of all networks
     lr: Ramp = (0.02,)  # learning rate at first; two values: along a cosine, with lr_decay 0
     lr_decay: float = 0.0004  # every decay_every images lr is divided by 1 + this, down to 0.000001
     decay_every: int = EPOCH  # images

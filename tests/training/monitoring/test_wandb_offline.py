@@ -68,7 +68,7 @@ def sessions(run: Path) -> list[list[Any]]:
 
 def test_both_sessions_are_one_run(run: Path, sessions: list[list[Any]]) -> None:
     assert len(sessions) == 2
-    identity = json.loads((run / "run.json").read_text())["identity"]
+    identity = json.loads((run / "run.json").read_text())["wandb_id"]
     for records in sessions:
         begun = [record.run for record in records if record.HasField("run")]
         assert {session.run_id for session in begun} == {identity}
@@ -77,13 +77,15 @@ def test_both_sessions_are_one_run(run: Path, sessions: list[list[Any]]) -> None
 
 
 def test_the_recipe_is_the_runs_config(run: Path, sessions: list[list[Any]]) -> None:
-    recipe = json.loads((run / "run.json").read_text())["recipe"]
+    settings = {}
+    for name, value in json.loads((run / "run.json").read_text())["settings"].items():
+        settings |= value if isinstance(value, dict) else {name: value}
     for records, kimg in zip(sessions, (0.064, 0.096), strict=True):
         config: dict[str, Any] = {}
         for record in records:
             for changes in (record.run.config, record.config):
                 config |= {item.key: json.loads(item.value_json) for item in changes.update if item.key}
-        assert {name: config[name] for name in recipe} == recipe | {"kimg": kimg}
+        assert {name: config[name] for name in settings} == settings | {"kimg": kimg}
         assert config["recipe"] == "msg-gan-cpu"
         assert config["data"]["images"] == 20
         assert config["versions"] == json.loads((run / "run.json").read_text())["versions"]

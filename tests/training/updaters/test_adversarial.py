@@ -89,15 +89,15 @@ def test_r1_and_r2_with_their_weight() -> None:
 
 
 def test_lazy_penalties_come_rarer_and_heavier() -> None:
-    _, d, _ = _system(r1=(3.0,), penalty_every=4)
-    extras = [_extra(d.compute_loss(_batch(), TrainState(0, 1000, round))) for round in range(9)]
+    _, d, _ = _system(r1=(3.0,), r2=(3.0,), penalty_every=4)
+    extras = [_extra(d.compute_loss(_batch(), TrainState(0, 1000, iteration))) for iteration in range(9)]
     assert [extra != 0 for extra in extras] == [True, False, False, False] * 2 + [True]
     _, every_time, _ = _system(r1=(3.0,), r2=(3.0,))
     assert extras[4] == pytest.approx(4 * _extra(every_time.compute_loss(_batch(), START)), rel=1e-5)
 
 
 def test_gamma_follows_its_schedule() -> None:
-    _, d, _ = _system(r1=(4.0, 0.0))
+    _, d, _ = _system(r1=(4.0, 0.0), r2=(4.0, 0.0))
     start, half = (_extra(d.compute_loss(_batch(), TrainState(at, 1000, 0))) for at in (0, 500))
     assert half == pytest.approx(start / 2, rel=1e-5)
     assert _extra(d.compute_loss(_batch(), TrainState(1000, 1000, 0))) == 0
@@ -195,7 +195,7 @@ def test_both_sides_see_the_same_augmented_pictures(objective: str) -> None:
 @pytest.mark.parametrize("one_in", [1, 2])
 def test_gradients_are_by_the_pictures_before_they_are_augmented(one_in: int) -> None:
     """Cutout and contrast change how steep D is by the picture: penalties see it."""
-    _, d, _ = _system(r1=(3.0,), augment=AUGMENTED)
+    _, d, _ = _system(r1=(3.0,), r2=(3.0,), augment=AUGMENTED)
     d.network = Linear()
     d.penalties = replace(d.penalties, one_in=one_in)
     output = d.compute_loss(_batch(), START)
