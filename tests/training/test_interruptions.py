@@ -111,7 +111,7 @@ def test_a_run_asked_to_stop_saves_and_says_how_to_go_on(whole: Path, data: Path
         said, complained = process.communicate(timeout=SECONDS)
         assert process.returncode == 130, (said, complained)
         assert "Traceback" not in complained
-        assert f"go on with: accelerate launch train.py --resume --out {run}" in said
+        assert f"continue with: accelerate launch train.py --resume --out {run}" in said
         assert images <= _newest(run) < LAST
         assert not _being_written(run)
         assert metrics(run)[-1]["images"] == _newest(run)  # saved where it stopped, not at the last due time

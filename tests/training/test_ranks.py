@@ -40,8 +40,8 @@ SYSTEMS = {
         *(
             "--penalty-every",
             "1",
-            "--penalty-stride",
-            "2",
+            "--penalty-fraction",
+            "0.5",
             "--augment",
             "flip",
             "color",

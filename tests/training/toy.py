@@ -111,6 +111,8 @@ def train(arguments: Sequence[str | Path], code: int = 0) -> tuple[str, str]:
     try:
         with redirect_stdout(said), redirect_stderr(complained):
             found = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # of the parser
+        found = int(end.code or 0)
     finally:
         AcceleratorState._reset_state()
     assert found == code, (found, said.getvalue(), complained.getvalue())
