@@ -131,9 +131,14 @@ def start(arguments: Sequence[str | Path], **more: str) -> subprocess.Popen[str]
     )
 
 
+def fork(arguments: Sequence[str | Path]) -> Fork:
+    """Start train.py in a process of its own that has imported it."""
+    return Fork(_exit_as_train, list(map(str, arguments)), **environment())
+
+
 def kill_when(moment: Callable[[], object], arguments: Sequence[str | Path], seconds: float = 200) -> None:
     """Begin a run in a process of its own, and kill it at a moment, which comes before the run ends."""
-    run = Fork(_exit_as_train, list(map(str, arguments)), **environment())
+    run = fork(arguments)
     give_up = time.monotonic() + seconds
     try:
         while not moment():
