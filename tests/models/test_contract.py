@@ -104,7 +104,7 @@ def test_the_stream_is_forward_in_order(name: str) -> None:
 def test_an_image_is_of_its_latent_alone(name: str) -> None:
     generator = _generator(name, 3, (4, 4))
     z = _latents(generator)
-    for number, own in enumerate(z.split(1)):
+    for number, own in enumerate(z.split(1)):  # type: ignore[no-untyped-call]
         for image, alone in zip(generator(z), generator(own), strict=True):
             torch.testing.assert_close(image[number], alone[0], rtol=1e-4, atol=1e-5)
 
