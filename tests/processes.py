@@ -48,6 +48,11 @@ class Fork:
         """Its exit code, negative for a signal that ended it; None while it runs."""
         return self.process.exitcode
 
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code when it has ended, which may take so many seconds; None if it still runs after them."""
+        self.process.join(seconds)
+        return self.code
+
     def kill(self) -> None:
         """Send it SIGKILL, and wait until it has ended."""
         self.process.kill()

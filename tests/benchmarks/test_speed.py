@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from benchmarks import training as speed
 from benchmarks.iterations import Cost, Operations, compare, table
 from tests.prepared import write_dataset
-from tests.training.toy import shapes
 from tests.training.plain import MSG_GAN
+from tests.training.toy import shapes
 from training import run
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.progan import progan

@@ -5,18 +5,19 @@ To 1024x1024 it takes minutes and real photographs, so `make test-long` runs tha
 
 import json
 import shutil
-import signal
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
-from commands import grow, pixels, run, service, start
+from commands import grow, pixels, run, service
 
 from data_prep.store import PyramidWriter, Row, encode_png
 from models.checkpoint import load_generator
 from tests.prepared import write_dataset
+from tests.training.toy import fork, kill_when
 from training import run as runs
 from training.export import export
 from training.growth import Stage
@@ -58,17 +59,17 @@ def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def train_until(images: int, trained: Path, *arguments: object) -> None:
     """Train until there is a checkpoint after so many images, and kill the run then."""
-    process = start("train.py", "--tracker", "none", "--out", trained, *arguments)
-    give_up = time.monotonic() + SECONDS
-    try:
-        while max((int(path.name) for path in trained.glob("checkpoints/[0-9]*")), default=0) < images:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < give_up, f"after {SECONDS} seconds {images} images had not been shown"
-            time.sleep(0.002)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
+
+    def saved() -> bool:
+        return max((int(path.name) for path in trained.glob("checkpoints/[0-9]*")), default=0) >= images
+
+    kill_when(saved, ("--tracker", "none", "--out", trained, *map(str, arguments)), SECONDS)
+
+
+def train_to_its_end(trained: Path) -> None:
+    """Resume a run in a process of its own, whose memory is the run's."""
+    run = fork(("--tracker", "none", "--out", trained, "--resume"))
+    assert run.wait(SECONDS) == 0, run.printed()
 
 
 def grown(trained: Path) -> list[float]:
@@ -97,73 +98,113 @@ def check_growing_picture(client: httpx.Client, model: str, sides: list[int]) ->
         assert pixels(png) == pixels(whole.content)
 
 
-def test_progan(data: Path, tmp_path: Path) -> None:
-    trained, half, whole = (tmp_path / name for name in ("run", "half", "whole"))
-    sides = [side for side in SIDES if side <= int(data.name)]
-    *_, before, last = range(len(sides))  # indices of the last two sizes
-    fade, hold = (
-        (2 * before - 1) * PHASE,
-        2 * before * PHASE,
-    )  # images shown when that of the one before begins
-    end = (2 * last + 1) * PHASE
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that a ProGAN grows through, and when."""
 
-    schedule = ("--batches", "--hold", PHASE / 1000, "--fade", PHASE / 1000, "--kimg", end / 1000)
-    train_until(
-        fade + 2 * BATCH, trained, "--recipe", "progan-cpu", "--data", data, *narrow(sides[-1]), *schedule
-    )
-    resolution, blend = grown(trained)
-    assert resolution == sides[before]
+    sides: list[int]
+
+    @property
+    def fade(self) -> int:
+        """Images shown when the last size but one begins to fade in."""
+        return (2 * len(self.sides) - 5) * PHASE
+
+    @property
+    def hold(self) -> int:
+        """Images shown when that size has faded in."""
+        return self.fade + PHASE
+
+    @property
+    def end(self) -> int:
+        """Images shown when the last size has been held."""
+        return (2 * len(self.sides) - 1) * PHASE
+
+
+@pytest.fixture(scope="module")
+def sizes(data: Path) -> Sizes:
+    return Sizes([side for side in SIDES if side <= int(data.name)])
+
+
+@pytest.fixture(scope="module")
+def progan(data: Path, sizes: Sizes) -> Path:
+    """A run that was killed in a fade and in a hold; beside it models of these moments (half, held) and of its end."""
+    trained = data.parent / "progan" / "run"
+    phase, end = PHASE / 1000, sizes.end / 1000
+    schedule = ("--batches", "--hold", phase, "--fade", phase, "--kimg", end)
+    begin = ("--recipe", "progan-cpu", "--data", data, *narrow(sizes.sides[-1]), *schedule)
+    train_until(sizes.fade + 2 * BATCH, trained, *begin)
+    export(trained, trained.parent / "half")
+    train_until(sizes.hold + 2 * BATCH, trained, "--resume")
+    export(trained, trained.parent / "held")
+    train_to_its_end(trained)
+    export(trained, trained.parent / "whole")
+    return trained
+
+
+@pytest.fixture(scope="module")
+def msg_gan(data: Path) -> Path:
+    """A run that was killed on its way; beside it the model of its end."""
+    trained = data.parent / "msg-gan" / "run"
+    schedule = ("--precision", "fp32", "--kimg", 5 * BATCH / 1000)
+    begin = ("--recipe", "msg-gan-cpu", "--data", data, *narrow(int(data.name)), *schedule)
+    train_until(2 * BATCH, trained, *begin)
+    assert lines(trained)[-1]["images"] < 5 * BATCH
+    train_to_its_end(trained)
+    export(trained, trained.parent / "multiscale")
+    return trained
+
+
+@pytest.fixture(scope="module")
+def client(progan: Path, msg_gan: Path, data: Path) -> Iterator[httpx.Client]:
+    """A client of one service of the models of both."""
+    models = (progan.parent / "whole", progan.parent / "half", msg_gan.parent / "multiscale")
+    with service(",".join(map(str, models)), data.parent / "bentoml") as client:
+        yield client
+
+
+def test_progan_grows_to_its_end_though_killed(progan: Path, sizes: Sizes) -> None:
+    *_, before, last = sizes.sides
+    resolution, blend = grown(progan.parent / "half")
+    assert resolution == before
     assert 0 < blend < 1
-    export(trained, half)
-    train_until(hold + 2 * BATCH, trained, "--resume")
-    assert grown(trained) == [sides[before], 1]
-    run("train.py", "--tracker", "none", "--out", trained, "--resume")
-
-    assert grown(trained) == [sides[-1], 1]
-    assert [line["images"] for line in lines(trained)] == list(range(BATCH, end + 1, BATCH))
+    assert grown(progan.parent / "held") == [before, 1]
+    assert grown(progan) == grown(progan.parent / "whole") == [last, 1]
+    assert [line["images"] for line in lines(progan)] == list(range(BATCH, sizes.end + 1, BATCH))
     fading = [round_ / ROUNDS for round_ in range(ROUNDS)]
     expected = [(4, 1.0)] * ROUNDS
-    for side in sides[1:]:
+    for side in sizes.sides[1:]:
         expected += [(side, blend) for blend in fading] + [(side, 1.0)] * ROUNDS
-    assert [(line["resolution"], line["blend"]) for line in lines(trained)] == expected
-    assert lines(trained)[-1]["memory_gb"] < MEMORY
+    assert [(line["resolution"], line["blend"]) for line in lines(progan)] == expected
+    assert lines(progan)[-1]["memory_gb"] < MEMORY
 
-    export(trained, whole)
-    with service(f"{whole},{half}", tmp_path / "bentoml") as client:
-        check_growing_picture(client, "whole", sides)
-        check_growing_picture(client, "half", sides[: before + 1])
-        small, large = (
-            client.post("/generate", json={"model": "half", "resolution": sides[level]})
-            for level in (before, last)
-        )
+
+def test_msg_gan_goes_on_to_its_end_though_killed(msg_gan: Path) -> None:
+    assert [line["images"] for line in lines(msg_gan)] == list(range(BATCH, 5 * BATCH + 1, BATCH))
+    assert lines(msg_gan)[-1]["memory_gb"] < MEMORY
+
+
+def test_images_grow_in_the_service_as_far_as_their_models(client: httpx.Client, sizes: Sizes) -> None:
+    *_, before, last = sizes.sides
+    check_growing_picture(client, "whole", sizes.sides)
+    check_growing_picture(client, "half", sizes.sides[:-1])
+    check_growing_picture(client, "multiscale", sizes.sides)
+    small, large = (
+        client.post("/generate", json={"model": "half", "resolution": side}) for side in (before, last)
+    )
     assert small.is_success
     assert large.status_code == 400
 
 
-def test_msg_gan(data: Path, tmp_path: Path) -> None:
-    trained, whole = tmp_path / "run", tmp_path / "whole"
-    size = int(data.name)
-    schedule = ("--precision", "fp32", "--kimg", 5 * BATCH / 1000)
-    train_until(2 * BATCH, trained, "--recipe", "msg-gan-cpu", "--data", data, *narrow(size), *schedule)
-    assert lines(trained)[-1]["images"] < 5 * BATCH
-    run("train.py", "--tracker", "none", "--out", trained, "--resume")
-    assert [line["images"] for line in lines(trained)] == list(range(BATCH, 5 * BATCH + 1, BATCH))
-    assert lines(trained)[-1]["memory_gb"] < MEMORY
-
-    export(trained, whole)
-    with service(str(whole), tmp_path / "bentoml") as client:
-        check_growing_picture(client, "whole", [side for side in SIDES if side <= size])
-
-
-NARROW = {"resolution": 1024, "batch": BATCH, "widths": WIDTHS, "latent_size": 8, "flip": False}
+NARROW = {"widths": WIDTHS, "latent_size": 8, "flip": False}
+PROGAN, MSG_GAN = (recipe(resolution=1024, kimg=1, batch=BATCH) for recipe in (ProGANRecipe, MSGRecipe))
 
 
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize(
     "recipe",
     [
-        with_settings(ProGANRecipe(kimg=1), hold=1, objective="wgan", gradient_penalty=10.0, **NARROW),
-        with_settings(MSGRecipe(kimg=1), r1=(1.0,), **NARROW),
+        with_settings(PROGAN, grow_from=4, hold=1, objective="wgan", gradient_penalty=10.0, **NARROW),
+        with_settings(MSG_GAN, r1=(1.0,), **NARROW),
     ],
     ids=["progan", "msg-gan"],
 )
@@ -196,8 +237,8 @@ def test_small_sizes_read_nothing_larger(tmp_path: Path) -> None:
         writer.append(Row(f"{number}.png", (*pngs, *[b"no picture"] * 7), None))
     writer.publish()
     phase = PHASE / 1000
-    often = {"hold": phase, "fade": phase, "log_every": phase, "checkpoint_every": 1000}
-    enough, more = (ProGANRecipe(kimg=phases * phase, **often, **NARROW) for phases in (3, 4))
+    often = {"grow_from": 4, "hold": phase, "fade": phase, "log_every": phase, "checkpoint_every": 1000}
+    enough, more = (with_settings(PROGAN, kimg=phases * phase, **often, **NARROW) for phases in (3, 4))
     record = runs.begin(tmp_path / "run", "progan", enough, tmp_path / "data")
     assert runs.set_up(tmp_path / "run", record, record.data).run()
     assert [line["resolution"] for line in lines(tmp_path / "run")] == [4, 8, 8]

@@ -54,7 +54,7 @@ def test_the_penalty_shortens_the_weights() -> None:
 
 def test_the_strength_that_does_best_on_other_features_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels = _blobs(100, 4.0)
-    monkeypatch.setattr(linear, "STRENGTHS", (1e6, 1e-2, 1e6))
+    monkeypatch.setattr(logistic_regression, "STRENGTHS", (1e6, 1e-2, 1e6))
     best = fit_best(x, labels, 3)
     assert best.strength == 1e-2
     np.testing.assert_array_equal(

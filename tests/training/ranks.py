@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.multiprocessing import start_processes
+from torch.multiprocessing.spawn import start_processes
 
 from tests.processes import ensure_fork_server
 from tests.training.toy import environment
@@ -32,7 +32,7 @@ def on_ranks(compute: Compute, folder: Path, count: int = 2) -> list[dict[str, T
         torch.multiprocessing.ProcessRaisedException: a rank failed; its traceback is in the message.
     """
     ensure_fork_server()
-    ranks = start_processes(
+    ranks = start_processes(  # type: ignore[no-untyped-call]
         _rank, (compute, folder, count), nprocs=count, join=False, daemon=True, start_method="forkserver"
     )
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 import yaml
 from wandb.sdk.launch.sweeps import utils
 
@@ -51,17 +52,20 @@ def test_the_agents_command_is_one_that_train_takes(
     own, recipe = parse(arguments)
     assert own.out == Path("runs/s1/r1")
     assert isinstance(recipe, MSGRecipe)
-    taken = {name: flat_settings(recipe)[name] for name in chosen}
+    taken = {name: value for name, value in flat_settings(recipe).items() if name in chosen}
     assert {name: value[0] if isinstance(value, tuple) else value for name, value in taken.items()} == chosen
     assert recipe.kimg == 20
 
 
-def test_a_run_takes_the_agents_id(tmp_path: Path) -> None:
+def test_a_run_takes_the_agents_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_dataset(tmp_path / "data", shapes(10, 16))
     folder = tmp_path / "runs" / "s1" / "r1"
     given = {"WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "r1", "WANDB_SWEEP_PARAM_PATH": str(tmp_path / "c.yaml")}
     (tmp_path / "c.yaml").write_text("wandb_version: 1\nlr:\n  value: 0.002\n")
-    train((*TINY, "--kimg", "0.016", "--lr=0.002", "--data", data, "--out", folder), **given)
+    for name, value in {**given, "WANDB_MODE": "offline"}.items():
+        monkeypatch.setenv(name, value)
+    train((*TINY, "--kimg", "0.016", "--lr=0.002", "--data", data, "--out", folder))
+    wandb.teardown()  # ends W&B's own process, and with it what it has still to write
     assert json.loads((folder / "run.json").read_text())["wandb_id"] == "r1"
     (file,) = folder.glob("wandb/offline-run-*-r1/run-r1.wandb")
     assert b"s1" in file.read_bytes()

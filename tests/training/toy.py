@@ -12,7 +12,6 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from accelerate.state import AcceleratorState
@@ -102,16 +101,18 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
-def train(arguments: Sequence[str | Path], code: int = 0, **more: str) -> tuple[str, str]:
-    """Run train.py's `main` in this process, with more variables in its environment; its exit code is to be `code`.
+def train(arguments: Sequence[str | Path], code: int = 0) -> tuple[str, str]:
+    """Run train.py's `main` in this process and see that its exit code is `code`.
 
     Returns what it said (stdout, stderr).
     """
     said, complained = StringIO(), StringIO()
     AcceleratorState._reset_state()  # which keeps the precision that the first run of a process has
     try:
-        with patch.dict(os.environ, more), redirect_stdout(said), redirect_stderr(complained):
+        with redirect_stdout(said), redirect_stderr(complained):
             found = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # of the parser
+        found = int(end.code or 0)
     finally:
         AcceleratorState._reset_state()
     assert found == code, (found, said.getvalue(), complained.getvalue())
@@ -130,9 +131,14 @@ def start(arguments: Sequence[str | Path], **more: str) -> subprocess.Popen[str]
     )
 
 
+def fork(arguments: Sequence[str | Path]) -> Fork:
+    """Start train.py in a process of its own that has imported it."""
+    return Fork(_exit_as_train, list(map(str, arguments)), **environment())
+
+
 def kill_when(moment: Callable[[], object], arguments: Sequence[str | Path], seconds: float = 200) -> None:
     """Begin a run in a process of its own, and kill it at a moment, which comes before the run ends."""
-    run = Fork(_exit_as_train, list(map(str, arguments)), **environment())
+    run = fork(arguments)
     give_up = time.monotonic() + seconds
     try:
         while not moment():

@@ -14,6 +14,8 @@ from tests.prepared import write_dataset
 from tests.training.event_files import values
 from tests.training.toy import TINY, metrics, shapes, train
 from training.monitoring.tracking import Wandb
+from training.recipes.recipe import flat_settings
+from training.run import read
 
 GRIDS = ("4x4", "8x8", "16x16")
 BLOCK = 32768  # W&B's file is of blocks, as LevelDB's log: records cut into pieces of header and data
@@ -47,6 +49,16 @@ def _history(records: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
+def set_home(home: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Make a place for all that W&B writes outside the run's folder, and give it no account."""
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "HOME"):
+        patch.setenv(name, str(home))
+    patch.delenv("WANDB_API_KEY", raising=False)
+    patch.setenv("WANDB_MODE", "offline")
+    home.mkdir()
+    return home
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 64 images, then resumed to 96."""
@@ -55,8 +67,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = root / "run"
     brief = ("--kimg", "0.064", "--snapshot-every", "0.032")
     wanted = ("--tracker", "wandb", "tensorboard", "--artifacts")
-    train((*TINY, *brief, *wanted, "--data", data, "--out", folder), WANDB_DATA_DIR=str(root))
-    train(("--resume", *wanted, "--out", folder, "--kimg", "0.096"), WANDB_DATA_DIR=str(root))
+    with pytest.MonkeyPatch.context() as patch:
+        set_home(root / "home", patch)
+        for arguments in (
+            (*TINY, *brief, *wanted, "--data", data, "--out", folder),
+            ("--resume", *wanted, "--out", folder, "--kimg", "0.096"),
+        ):
+            train(arguments)
+            wandb.teardown()  # ends W&B's own process, and with it what it has still to write
     return folder
 
 
@@ -77,15 +95,13 @@ def test_both_sessions_are_one_run(run: Path, sessions: list[list[Any]]) -> None
 
 
 def test_the_recipe_is_the_runs_config(run: Path, sessions: list[list[Any]]) -> None:
-    settings = {}
-    for name, value in json.loads((run / "run.json").read_text())["settings"].items():
-        settings |= value if isinstance(value, dict) else {name: value}
+    recipe = json.loads(json.dumps(flat_settings(read(run).recipe)))
     for records, kimg in zip(sessions, (0.064, 0.096), strict=True):
         config: dict[str, Any] = {}
         for record in records:
             for changes in (record.run.config, record.config):
                 config |= {item.key: json.loads(item.value_json) for item in changes.update if item.key}
-        assert {name: config[name] for name in settings} == settings | {"kimg": kimg}
+        assert {name: config[name] for name in recipe} == recipe | {"kimg": kimg}
         assert config["recipe"] == "msg-gan-cpu"
         assert config["data"]["images"] == 20
         assert config["versions"] == json.loads((run / "run.json").read_text())["versions"]
@@ -167,13 +183,7 @@ def _recorded(run: Path, kind: str) -> list[Any]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for all that W&B writes outside the run's folder, and no account."""
-    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home"
+    return set_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.mark.parametrize("wanted", [True, False])
