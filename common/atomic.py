@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNFINISHED_FILES = ".*.partial"  # matches what an interrupted write leaves in a folder
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, replacing an older one only when the new one is safely on disk."""
+    """Write a file; an older one is replaced only once the new one is safely on disk."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with aside.open("wb") as file:
         file.write(content)
@@ -25,10 +27,10 @@ def write_text(path: Path, content: str) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill that becomes `path` once the block ends without error.
+    """Yield a folder to fill, which becomes `path` once the block ends without an error.
 
     Raises:
-        OSError: there is something at `path` other than an empty folder; it stays as it was.
+        OSError: there is something at `path` other than an empty folder; it is left as it was.
     """
     aside = path.with_name(f".{path.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
