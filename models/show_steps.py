@@ -63,7 +63,7 @@ def sheet(sampler: Sampler, seeds: list[int]) -> Tensor:
     return grid(torch.cat(rows), len(rows) // len(seeds))
 
 
-def show_steps(options: Arguments) -> str:
+def write_sheet(options: Arguments) -> str:
     """Generate the sheet and write it. Returns what was written, in words.
 
     Raises:
@@ -79,7 +79,7 @@ def show_steps(options: Arguments) -> str:
 
 def main() -> int:
     """Run the command line and return its exit status."""
-    return exit_status(lambda: show_steps(tyro.cli(Arguments, prog="python -m models.show_steps")))
+    return exit_status(lambda: write_sheet(tyro.cli(Arguments, prog="python -m models.show_steps")))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Codes:
     def __post_init__(self) -> None:
         if self.continuous < 0 or any(count < 2 for count in self.categorical) or self.size == 0:
             raise ValueError(
-                "there must be continuous codes, or categorical ones of at least 2 categories each; "
+                "codes must be continuous ones, or categorical ones of at least 2 categories each; "
                 f"got {self.continuous} and {list(self.categorical)}"
             )
 
