@@ -26,8 +26,12 @@ def write_text(path: Path, content: str) -> None:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, sync: bool = True) -> Iterator[Path]:
     """Yield a folder to fill, which becomes `path` once the block ends without an error.
+
+    Args:
+        path: the new folder.
+        sync: flush every file to disk first; without it, the folder may be incomplete after a power failure.
 
     Raises:
         OSError: there is something at `path` other than an empty folder; it is left as it was.
@@ -37,18 +41,23 @@ def new_folder(path: Path) -> Iterator[Path]:
     aside.mkdir(parents=True)
     try:
         yield aside
-        for file in aside.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
-            else:
-                _sync_folder(file)
-        _sync_folder(aside)
+        if sync:
+            _sync_tree(aside)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     aside.rename(path)
     _sync_folder(path.parent)
+
+
+def _sync_tree(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+        else:
+            _sync_folder(file)
+    _sync_folder(folder)
 
 
 def _sync_folder(path: Path) -> None:

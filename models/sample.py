@@ -32,12 +32,16 @@ class Arguments:
     """numbers and ranges, such as 0-15,20,31"""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE|FOLDER")]
     """FILE.png for a grid of all images, or a folder for one SEED.png each"""
-    resolution: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
-    """shorter side of the images, one that the model yields; the largest by default"""
+    resolution: Annotated[
+        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: the largest)")
+    ] = None
+    """shorter side of the images, one that the model yields"""
     truncation: Annotated[float, tyro.conf.arg(metavar="0..1")] = 1.0
     """variety, from 0 (the most typical image) to 1 (the full distribution)"""
-    label: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """label of all images, for a conditional model; by default each seed draws its own"""
+    label: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: drawn by each seed)")
+    ] = None
+    """label of all images, for a conditional model"""
 
 
 def parse_seeds(text: str) -> list[int]:

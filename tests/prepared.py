@@ -6,8 +6,9 @@ from string import ascii_lowercase
 
 from torch import Tensor
 
+from common.images import encode_png
 from data_prep import pyramid
-from data_prep.store import PyramidWriter, Row, encode_png
+from data_prep.store import PyramidWriter, Row
 
 
 def write_dataset(folder: Path, images: Tensor, labels: Sequence[int] = ()) -> Path:
