@@ -30,7 +30,7 @@ class Recipe:
     size: int  # pixels: shorter side of the finest level
     align: Align = "none"
     channels: decode.Channels = 3
-    labelled: bool = False  # keep only photos with a label
+    labeled: bool = False  # keep only photos with a label
     aspect: Aspect = SQUARE  # proportions of the images
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ def prepare_photo(photo: sources.Photo, recipe: Recipe) -> Kept | Refused:
     try:
         pixels = decode.decode(_read(photo.path, decode.MAX_FILE_BYTES), recipe.channels)
         height, width = pixels.shape[:2]
-        if recipe.labelled and photo.label is None:
+        if recipe.labeled and photo.label is None:
             raise ValueError("it has no label")
         if recipe.align == "cat":
             annotation = sources.annotation_path(photo.path)
@@ -100,14 +100,14 @@ def prepare(
     The data set is complete only once all of it is written. The result does not depend on `workers`. If no photo can be
     used, there is a report but no data set.
     """
-    label_names = sorted({photo.label for photo in found.photos if photo.label}) if recipe.labelled else []
+    label_names = sorted({photo.label for photo in found.photos if photo.label}) if recipe.labeled else []
     writer = store.PyramidWriter(destination, recipe.size, recipe.channels, label_names, recipe.aspect)
     result = report.Report(found, recipe.size, recipe.aspect)
     advance = progress("preparing", len(found.photos))
     for photo, outcome in ordered_map(partial(prepare_in_worker, recipe=recipe), found.photos, workers):
         match outcome:
             case Kept(pngs):
-                label = label_names.index(photo.label) if recipe.labelled and photo.label else None
+                label = label_names.index(photo.label) if recipe.labeled and photo.label else None
                 writer.append(store.Row(photo.name, pngs, label))
                 result.keep(photo, pngs)
             case Refused(kind, reason, thumbnail):

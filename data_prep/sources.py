@@ -83,12 +83,12 @@ def label_by_file(photos: list[Photo], file: Path) -> list[Photo]:
 
     """
     labels = _read_labels(file)
-    labelled = [replace(photo, label=labels.get(photo.name)) for photo in photos]
-    if labelled and not any(photo.label for photo in labelled):
+    labeled = [replace(photo, label=labels.get(photo.name)) for photo in photos]
+    if labeled and not any(photo.label for photo in labeled):
         raise ValueError(
             f"{file} names no photo: its paths must be relative to the source, like {photos[0].name}"
         )
-    return labelled
+    return labeled
 
 
 def _read_labels(file: Path) -> dict[str, str]:

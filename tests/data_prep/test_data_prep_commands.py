@@ -37,7 +37,10 @@ def test_by_hand_from_drawing_to_verified_data_set(tmp_path: Path) -> None:
         (["prepare", "photos", "new", "--size", "4096x2048"], "size 2048 is above 1024"),
         (["prepare", "photos", "new", "--size", "many"], "size 'many' is neither a side"),
         (["prepare", "photos", "new", "--size", "64x70"], "take 64 or 80"),
-        (["prepare", "photos", "new", "--size", "64", "--workers", "-1"], "--workers must be from 1 to 256, not -1"),
+        (
+            ["prepare", "photos", "new", "--size", "64", "--workers", "-1"],
+            "--workers must be from 1 to 256, not -1",
+        ),
         (["prepare", "photos", "new", "--size", "64", "--labels", "none.csv"], "cannot read the labels"),
         (["prepare", "empty", "new", "--size", "64"], "holds no file with the suffix of an image"),
         (["prepare", "photos", "photos", "--size", "64"], "photos is not empty"),

@@ -110,7 +110,7 @@ def test_the_result_does_not_depend_on_the_workers(tmp_path: Path, portraits: Pa
 def test_labels_follow_their_photos(tmp_path: Path, portraits: Path) -> None:
     found = sources.find(portraits)
     found.photos = sources.label_by_file(found.photos, portraits / "labels.csv")
-    run(found, tmp_path / "set", Recipe(32, "cat", labelled=True))
+    run(found, tmp_path / "set", Recipe(32, "cat", labeled=True))
     dataset = PyramidDataset(tmp_path / "set")
     names = [dataset.label_names[label] for label in dataset.labels(range(len(dataset))).tolist()]
     paths = dataset.source_paths(range(len(dataset)))
@@ -125,7 +125,7 @@ def test_a_photo_without_label_is_set_aside(tmp_path: Path, portraits: Path) -> 
     shutil.copy(next((portraits / "CAT_00").glob("*.jpg")), folder / "loose.jpg")
     found = sources.find(folder)
     found.photos = sources.label_by_folder(found.photos)
-    run(found, tmp_path / "set", Recipe(32, labelled=True))
+    run(found, tmp_path / "set", Recipe(32, labeled=True))
     assert outcomes(tmp_path / "set")["loose.jpg"]["reason"] == "it has no label"
     assert PyramidDataset(tmp_path / "set").label_names == ("tabby",)
 
