@@ -1,1 +1,1 @@
-"""What every package uses: whole files, image files, aspect ratios, how a command ends."""
+"""What every package uses: aspect ratios, atomic writes, image files, progress bars, and how a command runs."""

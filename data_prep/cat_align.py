@@ -1,7 +1,7 @@
 """The CAT annotation and the square around a cat's face.
 
-Zhang, Sun and Tang, "Cat Head Detection", ECCV 2008: nine points per photo in `NAME.jpg.cat`, as one line of
-the count and x y pairs in pixels of the photo as a viewer shows it.
+Zhang, Sun and Tang, "Cat Head Detection", ECCV 2008: nine points per photo in `NAME.jpg.cat`, as one line: the count,
+then x y pairs in pixels of the photo as a viewer shows it.
 """
 
 import math
@@ -26,17 +26,17 @@ MAX_BYTES = 4096  # of an annotation file; real ones have about 60
 
 
 class BadAnnotationError(ValueError):
-    """The annotation cannot be used; the message is the reason."""
+    """The annotation cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """The points that a crop needs, in pixels (x right, y down); an integer is the middle of that pixel."""
+    """The points that a crop needs, in pixels (x right, y down); integers are pixel centers."""
 
     eyes: tuple[Point, Point]
     mouth: Point
-    left_ear_1: Point  # outer foot of one ear
-    right_ear_3: Point  # outer foot of the other
+    left_ear_1: Point  # outer base of one ear
+    right_ear_3: Point  # outer base of the other
 
 
 def parse(data: bytes) -> Annotation:
@@ -70,12 +70,12 @@ def parse(data: bytes) -> Annotation:
 def face_square(annotation: Annotation, width: int, height: int) -> Square:
     """The square around the face in a photo of `width` x `height`.
 
-    Its x axis runs along the eyes with the mouth below them (the eyes are swapped where the annotation has
-    them the other way round), its side is the distance of `left ear 1` and `right ear 3` along that axis, and
-    the middle of the eyes lies at (0.5, 0.4) of it.
+    Its x axis runs along the eyes, with the mouth below them (if the annotation has the eyes in the other order, they
+    are swapped). Its side is the distance between `left ear 1` and `right ear 3` along that axis. The midpoint of the
+    eyes is at (0.5, 0.4) of the square.
 
     Raises:
-        BadAnnotationError: an eye outside of the photo, both eyes in one place, or ears without a distance.
+        BadAnnotationError: an eye outside of the photo, both eyes at the same point, or ears with no distance.
 
     """
     (ax, ay), (bx, by) = annotation.eyes
@@ -84,8 +84,8 @@ def face_square(annotation: Annotation, width: int, height: int) -> Square:
     middle_x, middle_y = (ax + bx) / 2 + 0.5, (ay + by) / 2 + 0.5
     dx, dy = bx - ax, by - ay
     if dx == dy == 0:
-        raise BadAnnotationError("the annotation has both eyes in one place")
-    # Turning the eye axis by +90 degrees (x right, y down) must point to the mouth's side.
+        raise BadAnnotationError("the annotation has both eyes at the same point")
+    # The eye axis, rotated by +90 degrees (x right, y down), must point to the mouth's side.
     if dx * (annotation.mouth[1] - ay) - dy * (annotation.mouth[0] - ax) < 0:
         dx, dy = -dx, -dy
     angle = math.atan2(dy, dx)
@@ -95,7 +95,7 @@ def face_square(annotation: Annotation, width: int, height: int) -> Square:
         raise BadAnnotationError(
             f"the annotated ears are {side:.0f} pixels apart in a photo of {width} x {height}"
         )
-    # The square's centre lies 0.1 of its side below the eyes, along its own y axis.
+    # The square's center is 0.1 of its side below the eyes, along its own y axis.
     return Square(
         middle_x - 0.1 * side * math.sin(angle), middle_y + 0.1 * side * math.cos(angle), side, angle
     )

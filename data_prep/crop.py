@@ -1,6 +1,6 @@
-"""Cut a rectangle, turned by any angle, out of a photo and reduce it to a given size in one resampling.
+"""Crop a rectangle, rotated by any angle, from a photo and reduce it to a given size in one resampling.
 
-A rectangle is given by the square in its middle, whose side is its shorter side, and by its proportions.
+A rectangle is given by the square at its center, whose side is its shorter side, and by its aspect.
 """
 
 import math
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.aspect import SMALLEST, SQUARE, Aspect, size_at
 from data_prep.decode import Pixels
-from data_prep.pyramid import SMALLEST, SQUARE, Aspect, size_at
 
 STRIP_SAMPLES = 2**20  # samples taken at once: bounds memory for large crops
 
@@ -20,33 +20,33 @@ STRIP_SAMPLES = 2**20  # samples taken at once: bounds memory for large crops
 class Square:
     """A square in a photo. Coordinates are continuous, pixel (column i, row j) covers [i, i+1) x [j, j+1)."""
 
-    x: float  # centre, pixels from the left edge
-    y: float  # centre, pixels from the top edge
+    x: float  # center, pixels from the left edge
+    y: float  # center, pixels from the top edge
     side: float  # pixels
-    angle: float = 0.0  # radians, from the photo's x axis (right) towards its y axis (down)
+    angle: float = 0.0  # radians, from the photo's x axis (right) toward its y axis (down)
 
 
-def centre_square(width: int, height: int, aspect: Aspect = SQUARE) -> Square:
-    """The square in the middle of the largest upright rectangle of the frame's proportions in a photo's middle."""
+def center_square(width: int, height: int, aspect: Aspect = SQUARE) -> Square:
+    """The square at the center of the largest upright, centered rectangle of an aspect in a photo."""
     side = min(height * SMALLEST / aspect[0], width * SMALLEST / aspect[1])
     return Square(width / 2, height / 2, side)
 
 
-def cut(pixels: Pixels, square: Square, size: int, aspect: Aspect = SQUARE) -> Tensor:
-    """Cut a rectangle out of a photo and reduce it, each pixel the mean over its own area.
+def crop_and_resize(pixels: Pixels, square: Square, size: int, aspect: Aspect = SQUARE) -> Tensor:
+    """Crop a rectangle from a photo and reduce it; each output pixel is the mean over its own area.
 
-    Every output pixel is the mean of k x k bilinear samples at most one photo pixel apart, so detail too fine
-    for the output is averaged, not aliased. Beyond the photo's border the photo is mirrored. Straight alpha,
-    where there is a fourth channel, weights the colours.
+    Every output pixel is the mean of k x k bilinear samples at most one photo pixel apart, so detail too fine for the
+    output is averaged, not aliased. Beyond its border the photo is mirrored. A fourth channel is straight alpha, which
+    weights the colors.
 
     Args:
         pixels: uint8 (H, W, C).
-        square: the middle of what to cut; its side must be at least `size` (nothing is enlarged).
+        square: the center of the crop; its side must be at least `size` (nothing is enlarged).
         size: shorter side of the result in pixels.
-        frame: proportions of the rectangle, which goes as far beyond the square on either side.
+        aspect: proportions of the rectangle, which extends equally beyond the square on both sides.
 
     Returns:
-        uint8 (C, H, W), of size `pyramid.size_at(size, frame)`.
+        uint8 (C, H, W), of the height and width `size_at(size, aspect)`.
 
     """
     assert square.side >= size, f"a square of {square.side} would be enlarged to {size}"
@@ -80,7 +80,7 @@ def _mirror(coordinate: Tensor, length: int) -> Tensor:
 
 def _sample(photo: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Bilinear samples of a uint8 (H, W, C) photo at coordinates inside it: float (1, C, *x.shape)."""
-    # Only the part that is needed becomes float. Its edges are the photo's own or lie outside of all samples.
+    # Convert only the part that is needed. Its edges are the photo's own, or lie outside of all samples.
     left, top = max(0, math.floor(x.min() - 0.5)), max(0, math.floor(y.min() - 0.5))
     part = (
         photo[top : math.ceil(y.max() + 0.5), left : math.ceil(x.max() + 0.5)].permute(2, 0, 1)[None].float()

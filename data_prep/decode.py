@@ -1,4 +1,4 @@
-"""Bytes of an image file -> 8-bit sRGB pixels as an image viewer would show them, or the reason why not."""
+"""Decode an image file to 8-bit sRGB pixels as an image viewer would show them."""
 
 import io
 import warnings
@@ -12,22 +12,22 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, Unidentifi
 Channels = Literal[1, 3, 4]
 Pixels = NDArray[np.uint8]  # (H, W, C)
 
-MAX_PIXELS = 2**27  # 134 million, above any single camera; decoded at up to 8 bytes a pixel
+MAX_PIXELS = 2**27  # 134 million, more than any camera; decoding takes up to 8 bytes a pixel
 MAX_FILE_BYTES = 2**29
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "JPEG2000", "PPM")
 
-Image.init()  # lets `Image.open` know of all of them
+Image.init()  # registers all of them with `Image.open`
 
 
 class UnreadableImageError(ValueError):
-    """The bytes cannot be shown as an image; the message is the reason."""
+    """The bytes cannot be decoded to an image; the message says why."""
 
 
 def decode(data: bytes, channels: Channels) -> Pixels:
     """Decode the first frame, upright (EXIF), in sRGB (ICC), 8 bits a sample.
 
-    The format is told by the content, not by the name. Transparent parts are laid over white for 1 and 3
-    channels and kept (straight alpha) for 4. Grey is Rec. 601 luma.
+    The format is detected by the content, not by the name. Transparent parts are composited over white for 1 and 3
+    channels; with 4 channels, straight alpha is kept. Grey is Rec. 601 luma.
 
     Returns:
         uint8 (H, W, `channels`).
@@ -39,13 +39,13 @@ def decode(data: bytes, channels: Channels) -> Pixels:
     if not data:
         raise UnreadableImageError("the file is empty")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata, and of size, which is checked here
+        warnings.simplefilter("ignore")  # about odd metadata, and about size, which is checked here
         try:
             loaded = _load(data)
             image = _to_srgb(_to_8_bits(loaded))
         except UnreadableImageError:
             raise
-        except Exception as error:  # damaged bytes make decoders raise nearly anything
+        except Exception as error:  # decoders raise nearly anything for damaged bytes
             reason = str(error) or type(error).__name__
             raise UnreadableImageError(f"damaged or unsupported image: {reason}") from error
         image = _upright(image, loaded)
@@ -88,7 +88,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         narrow.info["icc_profile"] = image.info.get("icc_profile")
         return narrow
     if image.mode == "F":
-        raise UnreadableImageError("floating-point samples have no agreed white; convert to 8 or 16 bits")
+        raise UnreadableImageError("floating-point samples have no defined white; convert to 8 or 16 bits")
     if image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode in ("L", "RGB", "CMYK"):
@@ -97,14 +97,14 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """The image in mode L, RGB or RGBA, converted by its ICC profile where that is usable."""
+    """The image in mode L, RGB or RGBA, converted by its ICC profile if that is usable."""
     profile = image.info.get("icc_profile")
     if profile:
         alpha = image.getchannel("A") if image.mode == "RGBA" else None
-        colour = image.convert("RGB") if alpha else image
-        transform = _profile_transform(profile, colour.mode)
+        color = image.convert("RGB") if alpha else image
+        transform = _profile_transform(profile, color.mode)
         if transform is not None:
-            converted = ImageCms.applyTransform(colour, transform)
+            converted = ImageCms.applyTransform(color, transform)
             assert converted is not None
             if alpha:
                 converted.putalpha(alpha)
@@ -114,7 +114,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _profile_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Transform from an embedded profile to sRGB; None where it is sRGB, damaged or of another mode."""
+    """Transform from an embedded profile to sRGB; None if it is sRGB already, damaged or of another mode."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "sRGB" in (source.profile.profile_description or ""):
@@ -125,9 +125,9 @@ def _profile_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform 
 
 
 def _upright(image: Image.Image, loaded: Image.Image) -> Image.Image:
-    """The image turned as the loaded file's EXIF orientation says; as it lies where that is damaged."""
+    """The image rotated by the loaded file's EXIF orientation; unrotated if that is damaged."""
     try:
         image.getexif()[ExifTags.Base.Orientation] = loaded.getexif().get(ExifTags.Base.Orientation, 1)
         return ImageOps.exif_transpose(image)
-    except Exception:  # as above
+    except Exception:  # damaged metadata makes Pillow raise nearly anything
         return image

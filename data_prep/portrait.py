@@ -1,9 +1,9 @@
 """One drawn cat portrait with its nine CAT points, from a seed. These are drawings, not photographs.
 
-Shapes are signed distances evaluated at every pixel in the face's own frame: the middle of the eyes is the
-origin, x runs along the eyes, y down, and the outer feet of the ears lie near x = -1 and 1 (proportions: the
-medians over annotated photos). A shape covers a pixel by its distance in pixels, so edges are antialiased at
-any size and tilt.
+Shapes are signed distances, evaluated at every pixel in the face's own coordinates: the midpoint of the eyes is the
+origin, x runs along the eyes, y down, and the outer bases of the ears are near x = -1 and 1 (proportions are medians
+over annotated photos). A shape's coverage of a pixel depends on the distance in pixels, so edges are antialiased at any
+size and tilt.
 """
 
 import math
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 Coat = Literal["bicolour", "pointed", "solid", "spotted", "tabby"]
 COATS: tuple[Coat, ...] = get_args(Coat)
 
-Field = NDArray[np.floating[Any]]  # float32 (H, W), or (H, W, 3) for colours in [0, 1]
-Colour = tuple[float, float, float]
+Field = NDArray[np.floating[Any]]  # float32 (H, W), or (H, W, 3) for colors in [0, 1]
+Color = tuple[float, float, float]
 Point = tuple[float, float]
 
-# Base and mark colours of each coat, sRGB.
-FURS: dict[Coat, tuple[tuple[Colour, Colour], ...]] = {
+# Base and mark colors of each coat, sRGB.
+FURS: dict[Coat, tuple[tuple[Color, Color], ...]] = {
     "tabby": (
         ((0.62, 0.56, 0.48), (0.20, 0.17, 0.15)),
         ((0.88, 0.62, 0.35), (0.66, 0.36, 0.15)),
@@ -53,37 +53,35 @@ FURS: dict[Coat, tuple[tuple[Colour, Colour], ...]] = {
         ((0.90, 0.78, 0.62), (0.84, 0.71, 0.54)),
     ),
 }
-IRISES: tuple[Colour, ...] = (
+IRISES: tuple[Color, ...] = (
     (0.86, 0.66, 0.18),
     (0.62, 0.71, 0.24),
     (0.33, 0.62, 0.38),
     (0.79, 0.47, 0.14),
     (0.55, 0.74, 0.66),
 )
-BLUE: Colour = (0.36, 0.60, 0.87)
-NOSES: tuple[Colour, ...] = ((0.86, 0.56, 0.54), (0.74, 0.43, 0.38), (0.93, 0.66, 0.63))
-DARK_NOSE: Colour = (0.20, 0.15, 0.15)
-WHITE: Colour = (0.96, 0.95, 0.92)
+BLUE: Color = (0.36, 0.60, 0.87)
+NOSES: tuple[Color, ...] = ((0.86, 0.56, 0.54), (0.74, 0.43, 0.38), (0.93, 0.66, 0.63))
+DARK_NOSE: Color = (0.20, 0.15, 0.15)
+WHITE: Color = (0.96, 0.95, 0.92)
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A drawing and what is true of it."""
+    """A drawing and its ground truth."""
 
     pixels: NDArray[np.uint8]  # (size, size, 3)
-    points: tuple[
-        tuple[int, int], ...
-    ]  # nine, in the order of `cat_align.POINT_NAMES`; pixel columns and rows
+    points: tuple[tuple[int, int], ...]  # columns and rows, in the order of `cat_align.POINT_NAMES`
     coat: Coat
 
 
 def draw(rng: np.random.Generator, size: int) -> Portrait:
     """Draw one portrait of `size` x `size` pixels."""
     coat = COATS[rng.integers(len(COATS))]
-    unit = size * rng.uniform(0.19, 0.27)  # pixels: half the distance of the ears
+    unit = size * rng.uniform(0.19, 0.27)  # pixels: half the distance between the ears
     tilt = rng.normal(0, 0.2)
-    centre = size * (0.5 + rng.uniform(-0.07, 0.07)), size * (0.5 + rng.uniform(-0.05, 0.06))
-    scene = _Scene.of(size, centre, tilt, unit)
+    center = size * (0.5 + rng.uniform(-0.07, 0.07)), size * (0.5 + rng.uniform(-0.05, 0.06))
+    scene = _Scene.of(size, center, tilt, unit)
     face = _Face.of(rng, coat)
     _background(rng, scene)
     fur = _fur(rng, scene, face)
@@ -97,14 +95,14 @@ def draw(rng: np.random.Generator, size: int) -> Portrait:
     light = rng.uniform(0.86, 1.1) * np.array(
         [1 + rng.normal(0, 0.035), 1, 1 + rng.normal(0, 0.045)], np.float32
     )
-    picture = scene.image * light + rng.normal(0, 0.010, (size, size, 1)).astype(np.float32)
-    pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    image = scene.image * light + rng.normal(0, 0.010, (size, size, 1)).astype(np.float32)
+    pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     cos, sin = math.cos(tilt), math.sin(tilt)
-    # The middle of pixel i is at i + 0.5.
+    # The center of pixel i is at i + 0.5.
     points = tuple(
         (
-            round(centre[0] + unit * (cos * x - sin * y) - 0.5),
-            round(centre[1] + unit * (sin * x + cos * y) - 0.5),
+            round(center[0] + unit * (cos * x - sin * y) - 0.5),
+            round(center[1] + unit * (sin * x + cos * y) - 0.5),
         )
         for x, y in face.points
     )
@@ -113,75 +111,75 @@ def draw(rng: np.random.Generator, size: int) -> Portrait:
 
 @dataclass(frozen=True)
 class _Scene:
-    """The picture, and where each of its pixels lies in the face's frame."""
+    """The image, and the coordinates of its pixels in the face's frame of reference."""
 
-    image: Field  # (H, W, 3), painted in place
+    image: Field  # (H, W, 3), drawn in place
     x: Field
     y: Field
-    unit: float  # pixels per unit of the frame
-    centre: tuple[float, float]  # pixels: the frame's origin
+    unit: float  # pixels per unit of the face's coordinates
+    center: tuple[float, float]  # pixels: the origin of the face's coordinates
     tilt: float  # radians
 
     @staticmethod
-    def of(size: int, centre: tuple[float, float], tilt: float, unit: float) -> "_Scene":
+    def of(size: int, center: tuple[float, float], tilt: float, unit: float) -> "_Scene":
         row, column = np.mgrid[:size, :size].astype(np.float32) + np.float32(0.5)
-        right, down = (column - centre[0]) / unit, (row - centre[1]) / unit
+        right, down = (column - center[0]) / unit, (row - center[1]) / unit
         cos, sin = math.cos(tilt), math.sin(tilt)
         x, y = cos * right + sin * down, cos * down - sin * right
         image = np.zeros((size, size, 3), np.float32)
-        return _Scene(image, x.astype(np.float32), y.astype(np.float32), unit, centre, tilt)
+        return _Scene(image, x.astype(np.float32), y.astype(np.float32), unit, center, tilt)
 
     def area(self, x: float, y: float, radius: float) -> tuple[slice, slice]:
-        """Rows and columns that hold a disc given in the frame."""
+        """Rows and columns that contain a disc, given in the face's coordinates."""
         cos, sin = math.cos(self.tilt), math.sin(self.tilt)
-        column = self.centre[0] + self.unit * (cos * x - sin * y)
-        row = self.centre[1] + self.unit * (sin * x + cos * y)
+        column = self.center[0] + self.unit * (cos * x - sin * y)
+        row = self.center[1] + self.unit * (sin * x + cos * y)
         reach = radius * self.unit
-        last = self.image.shape[0] - 1  # at least one row and column, for discs outside of the picture
+        last = self.image.shape[0] - 1  # at least one row and column, for discs outside of the image
         rows = slice(min(last, max(0, int(row - reach))), max(1, int(row + reach) + 1))
         columns = slice(min(last, max(0, int(column - reach))), max(1, int(column + reach) + 1))
         return rows, columns
 
     def within(self, area: tuple[slice, slice]) -> "_Scene":
-        """A part of the scene as views: painting there paints here."""
+        """A part of the scene as views: drawing in it draws in the scene."""
         return replace(self, image=self.image[area], x=self.x[area], y=self.y[area])
 
     def window(self, x: float, y: float, radius: float) -> "_Scene":
-        """The part of the scene that holds a disc given in the frame."""
+        """The part of the scene that contains a disc, given in the face's coordinates."""
         return self.within(self.area(x, y, radius))
 
-    def paint(self, colour: Field | Colour, distance: Field, soft: float = 0.0, opacity: float = 1.0) -> None:
-        """Lay a colour over where `distance` < 0; the edge is one pixel wide, or `soft` units if more."""
+    def fill(self, color: Field | Color, distance: Field, soft: float = 0.0, opacity: float = 1.0) -> None:
+        """Fill the area where `distance` < 0 with a color; the edge is one pixel wide, or `soft` units if more."""
         width = max(1 / self.unit, soft)
         cover = np.clip(0.5 - distance / width, 0, 1)[:, :, None] * np.float32(opacity)
-        self.image[...] += (np.asarray(colour, np.float32) - self.image) * cover
+        self.image[...] += (np.asarray(color, np.float32) - self.image) * cover
 
 
 @dataclass(frozen=True)
 class _Face:
-    """What makes one cat differ from another."""
+    """The features in which one cat differs from another."""
 
     coat: Coat
-    base: Colour
-    mark: Colour
-    iris: Colour
-    nose: Colour
-    muzzle: Colour
-    inner_ear: Colour
+    base: Color
+    mark: Color
+    iris: Color
+    nose: Color
+    muzzle: Color
+    inner_ear: Color
     eye_x: float
     eye_half: tuple[float, float]  # half width and half height
     slant: float  # radians: outer corners of the eyes up
     pupil: float  # half width
     gaze: float
     cheek: float
-    turn: float  # how far nose and mouth lie off the middle
+    turn: float  # offset of nose and mouth from the middle
     mouth_y: float
     ear_tip: tuple[float, float]
     ear_skew: float
 
     @staticmethod
     def of(rng: np.random.Generator, coat: Coat) -> "_Face":
-        base, mark = (_vary(rng, colour) for colour in FURS[coat][rng.integers(len(FURS[coat]))])
+        base, mark = (_vary(rng, color) for color in FURS[coat][rng.integers(len(FURS[coat]))])
         dark = sum(base) < 0.8
         light_muzzle = coat in ("tabby", "spotted") or (coat == "solid" and rng.random() < 0.3)
         muzzle = _mix(base, WHITE, 0.75 if light_muzzle else 0.1)
@@ -212,27 +210,27 @@ class _Face:
         )
 
     def ear(self, side: int) -> tuple[Point, Point, Point]:
-        """Outer foot, tip and inner foot of the ear on one side (-1 is the viewer's left)."""
+        """Outer base, tip and inner base of the ear on one side (-1 is the viewer's left)."""
         skew = self.ear_skew
         tip = side * self.ear_tip[0] + skew, self.ear_tip[1] + side * skew
         return (side * 1.0, -0.38), tip, (side * 0.40, -0.81)
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """The nine points of the CAT annotation in the face's frame."""
+        """The nine points of the CAT annotation in the face's coordinates."""
         left, right = self.ear(-1), self.ear(1)
         return ((-self.eye_x, 0.0), (self.eye_x, 0.0), (self.turn, self.mouth_y), *left, *right[::-1])
 
 
 @dataclass(frozen=True)
 class _Fur:
-    """Fields over the scene that coat everything the cat shows."""
+    """The coat: fields over the scene that all visible parts of the cat share."""
 
-    colour: Field  # (H, W, 3)
-    strand: Field  # (H, W) in [-1, 1]: hairs that run away from the nose
+    color: Field  # (H, W, 3)
+    strand: Field  # (H, W) in [-1, 1]: strands of hair that run away from the nose
 
     def within(self, area: tuple[slice, slice]) -> "_Fur":
-        return _Fur(self.colour[area], self.strand[area])
+        return _Fur(self.color[area], self.strand[area])
 
 
 def _background(rng: np.random.Generator, scene: _Scene) -> None:
@@ -248,7 +246,7 @@ def _background(rng: np.random.Generator, scene: _Scene) -> None:
             x, y, radius = rng.uniform(-2.4, 2.4), rng.uniform(-2.4, 2.4), rng.uniform(0.12, 0.5)
             light = scene.window(x, y, radius * 1.2)
             distance = np.hypot(light.x - x, light.y - y) - radius
-            light.paint(_mix(_pick(rng, BACKGROUNDS), WHITE, 0.35), distance, 0.1, rng.uniform(0.15, 0.5))
+            light.fill(_mix(_pick(rng, BACKGROUNDS), WHITE, 0.35), distance, 0.1, rng.uniform(0.15, 0.5))
     elif kind == 1:  # cloth or boards
         across = scene.x * math.cos(angle) + scene.y * math.sin(angle)
         stripes = np.tanh(3 * np.sin(across * rng.uniform(3, 9)))
@@ -258,10 +256,10 @@ def _background(rng: np.random.Generator, scene: _Scene) -> None:
         scene.image[...] *= 1 + np.float32(rng.uniform(0.1, 0.3)) * rough[:, :, None]
     else:  # a wall and a floor
         edge = rng.uniform(0.5, 1.3)
-        scene.paint(_vary(rng, _pick(rng, BACKGROUNDS)), edge - scene.y, 0.05)
+        scene.fill(_vary(rng, _pick(rng, BACKGROUNDS)), edge - scene.y, 0.05)
 
 
-BACKGROUNDS: tuple[Colour, ...] = (
+BACKGROUNDS: tuple[Color, ...] = (
     (0.55, 0.66, 0.74),
     (0.46, 0.58, 0.40),
     (0.72, 0.62, 0.50),
@@ -299,7 +297,7 @@ def _fur(rng: np.random.Generator, scene: _Scene, face: _Face) -> _Fur:
             blaze = 0.07 + rng.uniform(0.0, 0.1) + 0.45 * _step(-0.55, 0.75, y) + 0.09 * warp
             chest = np.where(y > 1.0, 0.75 + 0.2 * warp, 0)
             marked = _step(-0.02, 0.05, aside - np.maximum(blaze, chest))
-            if rng.random() < 0.35:  # a patch over one eye alone
+            if rng.random() < 0.35:  # a patch over one eye only
                 marked = marked * _step(-0.1, 0.1, x * (1 if rng.random() < 0.5 else -1))
         case "pointed":
             mask = np.exp(-(((x / 0.62) ** 2 + ((y - 0.3) / 0.68) ** 2) ** 1.4))
@@ -310,26 +308,26 @@ def _fur(rng: np.random.Generator, scene: _Scene, face: _Face) -> _Fur:
         case "solid":
             marked = 0.5 + 0.5 * warp
     base, mark = np.array(face.base, np.float32), np.array(face.mark, np.float32)
-    colour = base + (mark - base) * marked[:, :, None].astype(np.float32)
-    return _Fur((colour * (1 + 0.11 * strand[:, :, None])).astype(np.float32), strand)
+    color = base + (mark - base) * marked[:, :, None].astype(np.float32)
+    return _Fur((color * (1 + 0.11 * strand[:, :, None])).astype(np.float32), strand)
 
 
 def _body(rng: np.random.Generator, scene: _Scene, fur: _Fur) -> None:
     x, y = scene.x, scene.y
     distance = _ellipse(x - rng.normal(0, 0.15), y - 2.1, 1.3, 1.35) + 0.03 * fur.strand
     shadow = 0.60 + 0.35 * _step(0.9, 1.8, y)
-    scene.paint(fur.colour * shadow[:, :, None], distance, 0.03)
+    scene.fill(fur.color * shadow[:, :, None], distance, 0.03)
     if rng.random() < 0.25:
         band = np.abs(np.hypot(x, (y - 0.2) * 1.0) - 1.12) - 0.055
         collar = np.maximum(band, np.maximum(distance, 0.6 - y))
-        scene.paint(_vary(rng, _pick(rng, COLLARS)), collar)
+        scene.fill(_vary(rng, _pick(rng, COLLARS)), collar)
         bell = scene.window(0, 1.36, 0.2)
         ball = np.hypot(bell.x, bell.y - 1.38)
-        bell.paint((0.85, 0.68, 0.25), ball - 0.1)
-        bell.paint((0.97, 0.90, 0.60), np.hypot(bell.x + 0.03, bell.y - 1.35) - 0.03, 0.03)
+        bell.fill((0.85, 0.68, 0.25), ball - 0.1)
+        bell.fill((0.97, 0.90, 0.60), np.hypot(bell.x + 0.03, bell.y - 1.35) - 0.03, 0.03)
 
 
-COLLARS: tuple[Colour, ...] = ((0.75, 0.15, 0.17), (0.16, 0.36, 0.68), (0.18, 0.50, 0.34), (0.55, 0.25, 0.58))
+COLLARS: tuple[Color, ...] = ((0.75, 0.15, 0.17), (0.16, 0.36, 0.68), (0.18, 0.50, 0.34), (0.55, 0.25, 0.58))
 
 
 def _ears(whole: _Scene, face: _Face, whole_fur: _Fur) -> None:
@@ -339,7 +337,7 @@ def _ears(whole: _Scene, face: _Face, whole_fur: _Fur) -> None:
         outer, tip, inner = face.ear(side)
         low, near = (side * 0.92, -0.1), (side * 0.3, -0.6)  # inside the head
         outline = _convex(scene, (outer, tip, inner, near, low), side) + 0.018 * fur.strand
-        scene.paint(fur.colour * 0.93, outline, 0.02)
+        scene.fill(fur.color * 0.93, outline, 0.02)
         x, y = (outer[0] + inner[0]) / 2, (outer[1] + inner[1]) / 2
         small = tuple(
             (x + 0.66 * (corner_x - x), y + 0.72 * (corner_y - y))
@@ -347,7 +345,7 @@ def _ears(whole: _Scene, face: _Face, whole_fur: _Fur) -> None:
         )
         depth = (0.72 + 0.35 * _step(-0.4, -1.2, scene.y))[:, :, None]
         hollow = _convex(scene, small, side) + 0.02 * fur.strand
-        scene.paint(np.array(face.inner_ear, np.float32) * depth, hollow, 0.07, 0.9)
+        scene.fill(np.array(face.inner_ear, np.float32) * depth, hollow, 0.07, 0.9)
 
 
 def _head(whole: _Scene, face: _Face, whole_fur: _Fur) -> None:
@@ -360,29 +358,29 @@ def _head(whole: _Scene, face: _Face, whole_fur: _Fur) -> None:
         distance = _join(distance, cheek, 0.12)
     distance = _join(distance, _ellipse(x - face.turn, y - 0.72, 0.42, 0.36), 0.15)
     shade = 1 - 0.38 * _step(-0.42, 0.02, distance) - 0.05 * y + 0.06 * _step(0.5, 0.0, np.abs(y + 0.35))
-    scene.paint(fur.colour * shade[:, :, None], distance + 0.02 * fur.strand, 0.035)
+    scene.fill(fur.color * shade[:, :, None], distance + 0.02 * fur.strand, 0.035)
 
 
 def _muzzle(scene: _Scene, face: _Face) -> None:
     part = scene.window(face.turn, 0.6, 0.62)
     x, y = part.x - face.turn, part.y - (face.mouth_y - 0.69)
     bridge = np.maximum(np.abs(x + face.turn * np.clip(0.5 - y, 0, 1)) - 0.10, np.abs(y - 0.17) - 0.2)
-    part.paint(_mix(face.muzzle, face.base, 0.4), bridge, 0.16, 0.22)
+    part.fill(_mix(face.muzzle, face.base, 0.4), bridge, 0.16, 0.22)
     pads = np.minimum(_ellipse(x - 0.15, y - 0.61, 0.21, 0.17), _ellipse(x + 0.15, y - 0.61, 0.21, 0.17))
-    part.paint(_scale(face.muzzle, 0.86), _ellipse(x, y - 0.80, 0.17, 0.13), 0.10, 0.85)
-    part.paint(face.muzzle, pads, 0.10, 0.92)
+    part.fill(_scale(face.muzzle, 0.86), _ellipse(x, y - 0.80, 0.17, 0.13), 0.10, 0.85)
+    part.fill(face.muzzle, pads, 0.10, 0.92)
     line = _scale(_mix(face.nose, face.muzzle, 0.15), 0.45)
     for side in (-1, 1):
         smile = np.abs(np.hypot(x - side * 0.115, y - 0.595) - 0.115) - 0.012
         smile = np.maximum(smile, np.maximum(0.605 - y, -side * x - 0.003))
-        part.paint(line, smile, 0.015, 0.85)
-    part.paint(line, np.maximum(np.abs(x) - 0.010, np.abs(y - 0.56) - 0.055), 0.015, 0.8)
+        part.fill(line, smile, 0.015, 0.85)
+    part.fill(line, np.maximum(np.abs(x) - 0.010, np.abs(y - 0.56) - 0.055), 0.015, 0.8)
     nose = _join(_ellipse(x, y - 0.435, 0.125, 0.055), _ellipse(x, y - 0.485, 0.05, 0.055), 0.06)
-    part.paint(_scale(face.nose, 0.55), nose - 0.016, 0.03, 0.7)
-    part.paint(np.array(face.nose, np.float32) * (1.12 - 1.2 * np.clip(y - 0.40, 0, 0.2))[:, :, None], nose)
-    part.paint(_mix(face.nose, WHITE, 0.6), _ellipse(x + 0.02, y - 0.405, 0.06, 0.014), 0.03, 0.6)
+    part.fill(_scale(face.nose, 0.55), nose - 0.016, 0.03, 0.7)
+    part.fill(np.array(face.nose, np.float32) * (1.12 - 1.2 * np.clip(y - 0.40, 0, 0.2))[:, :, None], nose)
+    part.fill(_mix(face.nose, WHITE, 0.6), _ellipse(x + 0.02, y - 0.405, 0.06, 0.014), 0.03, 0.6)
     for side in (-1, 1):
-        part.paint(_scale(face.nose, 0.35), _ellipse(x - side * 0.062, y - 0.468, 0.026, 0.014), 0.012, 0.85)
+        part.fill(_scale(face.nose, 0.35), _ellipse(x - side * 0.062, y - 0.468, 0.026, 0.014), 0.012, 0.85)
 
 
 def _eye(scene: _Scene, face: _Face, side: int) -> None:
@@ -396,18 +394,18 @@ def _eye(scene: _Scene, face: _Face, side: int) -> None:
     almond = np.hypot(x, np.abs(y) + radius - half_y) - radius
     dark = _scale(face.mark, 0.30)
     if face.coat in ("tabby", "spotted"):
-        part.paint(_mix(face.base, WHITE, 0.45), almond - 0.085, 0.08, 0.45)
+        part.fill(_mix(face.base, WHITE, 0.45), almond - 0.085, 0.08, 0.45)
     corner = _ellipse(x + half_x, y - 0.02, 0.08, 0.032)
-    part.paint(dark, np.minimum(almond - 0.030, corner), 0.02, 0.95)
+    part.fill(dark, np.minimum(almond - 0.030, corner), 0.02, 0.95)
     away = np.hypot(x - face.gaze * side, y)
     lid_shadow = 0.72 + 0.28 * _step(-half_y, -half_y * 0.1, y)
     glow = np.clip(1.18 - 0.75 * (away / 0.2) ** 2, 0.45, 1.2) * lid_shadow
-    part.paint(np.array(face.iris, np.float32) * glow[:, :, None], almond)
+    part.fill(np.array(face.iris, np.float32) * glow[:, :, None], almond)
     pupil = _ellipse(x - face.gaze * side, y, face.pupil, max(half_y * 0.86, face.pupil))
-    part.paint((0.03, 0.03, 0.035), np.maximum(pupil, almond), 0.012)
+    part.fill((0.03, 0.03, 0.035), np.maximum(pupil, almond), 0.012)
     light_x, light_y = part.x - side * face.eye_x, part.y
-    part.paint((1, 1, 1), np.maximum(np.hypot(light_x + 0.055, light_y + 0.055) - 0.035, almond), 0.012, 0.95)
-    part.paint((1, 1, 1), np.maximum(np.hypot(light_x - 0.05, light_y - 0.05) - 0.016, almond), 0.012, 0.5)
+    part.fill((1, 1, 1), np.maximum(np.hypot(light_x + 0.055, light_y + 0.055) - 0.035, almond), 0.012, 0.95)
+    part.fill((1, 1, 1), np.maximum(np.hypot(light_x - 0.05, light_y - 0.05) - 0.016, almond), 0.012, 0.5)
 
 
 def _whiskers(rng: np.random.Generator, scene: _Scene, face: _Face) -> None:
@@ -424,9 +422,9 @@ def _whiskers(rng: np.random.Generator, scene: _Scene, face: _Face) -> None:
             bend = slope + 2 * sag * along
             off = np.abs(part.y - start - slope * along - sag * along**2) / np.sqrt(1 + bend**2)
             thick = 0.009 * np.clip(1 - along / length, 0.15, 1)
-            part.paint(pale, np.maximum(off - thick, np.maximum(-along, along - length)), 0.010, 0.75)
+            part.fill(pale, np.maximum(off - thick, np.maximum(-along, along - length)), 0.010, 0.75)
             dot = scene.window(root, start, 0.03)
-            dot.paint(_scale(face.muzzle, 0.5), np.hypot(dot.x - root, dot.y - start) - 0.011, 0.01, 0.6)
+            dot.fill(_scale(face.muzzle, 0.5), np.hypot(dot.x - root, dot.y - start) - 0.011, 0.01, 0.6)
 
 
 def _ellipse(x: Field, y: Field, half_x: float, half_y: float) -> Field:
@@ -438,7 +436,7 @@ def _ellipse(x: Field, y: Field, half_x: float, half_y: float) -> Field:
 
 
 def _convex(scene: _Scene, corners: tuple[Point, ...], side: int) -> Field:
-    """Distance to a convex polygon; `side` is the sense in which its corners follow each other."""
+    """Distance to a convex polygon; `side` is the orientation of its corners."""
     distance = np.full_like(scene.x, -np.inf)
     for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
         length = math.hypot(bx - ax, by - ay)
@@ -455,10 +453,10 @@ def _join(a: Field, b: Field, blend: float) -> Field:
 
 
 def _step(start: float, end: float, value: Field) -> Field:
-    """Smooth step from 0 at `start` to 1 at `end`, which may lie on either side."""
+    """Smooth step from 0 at `start` to 1 at `end`, in either order."""
     t = np.clip((value - start) / (end - start), 0, 1)
-    after_step: Field = (t * t * (3 - 2 * t)).astype(np.float32)
-    return after_step
+    smooth: Field = (t * t * (3 - 2 * t)).astype(np.float32)
+    return smooth
 
 
 def _noise(rng: np.random.Generator, x: Field, y: Field) -> Field:
@@ -474,7 +472,7 @@ def _noise(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def _dots(rng: np.random.Generator, x: Field, y: Field, cell: float) -> Field:
-    """One dot of random place and size in every cell of a grid: 1 inside, 0 outside."""
+    """One dot of random position and size in every cell of a grid: 1 inside, 0 outside."""
     places = rng.uniform(0.36, 0.64, (64, 64, 2)).astype(np.float32)
     sizes = rng.uniform(0.12, 0.31, (64, 64)).astype(np.float32)
     gx, gy = x / cell + 32, y / cell + 32
@@ -485,20 +483,20 @@ def _dots(rng: np.random.Generator, x: Field, y: Field, cell: float) -> Field:
     return _step(0.05, -0.05, distance - sizes[row & 63, column & 63])
 
 
-def _vary(rng: np.random.Generator, colour: Colour) -> Colour:
+def _vary(rng: np.random.Generator, color: Color) -> Color:
     gain = rng.normal(1, 0.07)
-    r, g, b = (min(1.0, max(0.0, part * gain + rng.normal(0, 0.012))) for part in colour)
+    r, g, b = (min(1.0, max(0.0, part * gain + rng.normal(0, 0.012))) for part in color)
     return r, g, b
 
 
-def _pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
-    return colours[rng.integers(len(colours))]
+def _pick(rng: np.random.Generator, colors: tuple[Color, ...]) -> Color:
+    return colors[rng.integers(len(colors))]
 
 
-def _mix(a: Colour, b: Colour, share: float) -> Colour:
-    r, g, b_ = (p + (q - p) * share for p, q in zip(a, b, strict=True))
+def _mix(a: Color, b: Color, fraction: float) -> Color:
+    r, g, b_ = (p + (q - p) * fraction for p, q in zip(a, b, strict=True))
     return r, g, b_
 
 
-def _scale(colour: Colour, gain: float) -> Colour:
-    return colour[0] * gain, colour[1] * gain, colour[2] * gain
+def _scale(color: Color, gain: float) -> Color:
+    return color[0] * gain, color[1] * gain, color[2] * gain

@@ -1,7 +1,6 @@
-"""From a folder of photos to a published data set: one stream of decode, crop, pyramid, store."""
+"""From a folder of photos to a complete data set: a stream of decode, crop, pyramid, store."""
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,15 +9,18 @@ from typing import Literal
 import torch
 from PIL import Image
 
+from common.aspect import SQUARE, Aspect
+from common.atomic import UNFINISHED_FILES, write_text
+from common.images import encode_png
+from common.progress import Begin, silent
 from data_prep import cat_align, decode, pyramid, report, sources, store
-from data_prep.crop import centre_square, cut
-from data_prep.progress import Advance
+from data_prep.crop import center_square, crop_and_resize
 from data_prep.workers import WorkerDied, ordered_map
 
 Align = Literal["cat", "none"]
 
 THUMBNAIL = 96  # pixels: longer side of the thumbnails of refused photos
-WRITTEN = ("data-*.arrow", "data-*.arrow.part", "*.json.part", "*.md.part", "*.html.part", store.README)
+WRITTEN = ("data-*.arrow", "data-*.arrow.part", UNFINISHED_FILES, store.README)  # files of a preparation
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Recipe:
     size: int  # pixels: shorter side of the finest level
     align: Align = "none"
     channels: decode.Channels = 3
-    labelled: bool = False  # keep only photos with a label
-    aspect: pyramid.Aspect = pyramid.SQUARE  # proportions of the pictures
+    labeled: bool = False  # keep only photos with a label
+    aspect: Aspect = SQUARE  # proportions of the images
 
     def __post_init__(self) -> None:
         if self.size > 1024:
@@ -39,27 +41,27 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Kept:
-    """A photo that became a picture."""
+    """The image that a photo was turned into."""
 
     pngs: tuple[bytes, ...]  # a PNG per level, coarsest first
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A photo that did not become a picture."""
+    """A photo that was not used."""
 
     outcome: Literal["filtered", "quarantined"]
     reason: str
-    thumbnail: bytes = b""  # JPEG, where the photo could be decoded
+    thumbnail: bytes = b""  # JPEG; empty if the photo could not be decoded
 
 
 def prepare_photo(photo: sources.Photo, recipe: Recipe) -> Kept | Refused:
-    """Decode, crop and reduce one photo; whatever is wrong with it is the reason of a `Refused`."""
+    """Decode, crop and reduce one photo. Whatever is wrong with it becomes the reason of a `Refused`."""
     pixels = None
     try:
         pixels = decode.decode(_read(photo.path, decode.MAX_FILE_BYTES), recipe.channels)
         height, width = pixels.shape[:2]
-        if recipe.labelled and photo.label is None:
+        if recipe.labeled and photo.label is None:
             raise ValueError("it has no label")
         if recipe.align == "cat":
             annotation = sources.annotation_path(photo.path)
@@ -68,22 +70,20 @@ def prepare_photo(photo: sources.Photo, recipe: Recipe) -> Kept | Refused:
             points = cat_align.parse(_read(annotation, cat_align.MAX_BYTES))
             square = cat_align.face_square(points, width, height)
         else:
-            square = centre_square(width, height, recipe.aspect)
+            square = center_square(width, height, recipe.aspect)
     except (OSError, ValueError) as error:
         return Refused("quarantined", str(error), b"" if pixels is None else _thumbnail(pixels))
     if square.side < recipe.size:
-        sides = "a side" if recipe.aspect == pyramid.SQUARE else "on its shorter side"
-        reason = f"too small: its crop has {square.side:.1f} pixels {sides}, the data set {recipe.size}"
+        sides = "per side" if recipe.aspect == SQUARE else "on its shorter side"
+        reason = f"too small: its crop has {square.side:.1f} pixels {sides}, the data set has {recipe.size}"
         return Refused("filtered", reason, _thumbnail(pixels))
-    image = cut(pixels, square, recipe.size, recipe.aspect)
+    image = crop_and_resize(pixels, square, recipe.size, recipe.aspect)
     finest_first = pyramid.gaussian(image[None].float(), len(pyramid.level_sizes(recipe.size)))
-    return Kept(
-        tuple(store.encode_png(level[0].round().clamp(0, 255).byte()) for level in reversed(finest_first))
-    )
+    return Kept(tuple(encode_png(level[0].round().clamp(0, 255).byte()) for level in reversed(finest_first)))
 
 
 def prepare_in_worker(photo: sources.Photo, recipe: Recipe) -> Kept | Refused:
-    """`prepare_photo` on one core: the other workers have the others."""
+    """`prepare_photo` on one core; the other workers use the others."""
     torch.set_num_threads(1)
     return prepare_photo(photo, recipe)
 
@@ -93,29 +93,29 @@ def prepare(
     destination: Path,
     recipe: Recipe,
     workers: int,
-    progress: Callable[[int], Advance],
+    progress: Begin = silent,
 ) -> report.Report:
-    """Prepare all photos of a source into the folder `destination`, made by `claim`.
+    """Prepare all photos of a source in the folder `destination`, which `claim` has made.
 
-    The data set appears only when all of it is written; the result does not depend on `workers`. Without a
-    single usable photo there is a report but no data set.
+    The data set is complete only once all of it is written. The result does not depend on `workers`. If no photo can be
+    used, there is a report but no data set.
     """
-    label_names = sorted({photo.label for photo in found.photos if photo.label}) if recipe.labelled else []
+    label_names = sorted({photo.label for photo in found.photos if photo.label}) if recipe.labeled else []
     writer = store.PyramidWriter(destination, recipe.size, recipe.channels, label_names, recipe.aspect)
     result = report.Report(found, recipe.size, recipe.aspect)
-    with progress(len(found.photos)) as advance:
-        for photo, outcome in ordered_map(partial(prepare_in_worker, recipe=recipe), found.photos, workers):
-            match outcome:
-                case Kept(pngs):
-                    label = label_names.index(photo.label) if recipe.labelled and photo.label else None
-                    writer.append(store.Row(photo.name, pngs, label))
-                    result.keep(photo, pngs)
-                case Refused(kind, reason, thumbnail):
-                    result.refuse(photo, kind, reason, thumbnail)
-                case WorkerDied():
-                    reason = "decoding it ended the worker process (out of memory, or a fault of the decoder)"
-                    result.refuse(photo, "quarantined", reason)
-            advance()
+    advance = progress("preparing", len(found.photos))
+    for photo, outcome in ordered_map(partial(prepare_in_worker, recipe=recipe), found.photos, workers):
+        match outcome:
+            case Kept(pngs):
+                label = label_names.index(photo.label) if recipe.labeled and photo.label else None
+                writer.append(store.Row(photo.name, pngs, label))
+                result.keep(photo, pngs)
+            case Refused(kind, reason, thumbnail):
+                result.refuse(photo, kind, reason, thumbnail)
+            case WorkerDied():
+                reason = "decoding it crashed the worker process (out of memory, or a bug in the decoder)"
+                result.refuse(photo, "quarantined", reason)
+        advance(1)
     result.write(destination)
     if writer.count:
         writer.publish()
@@ -126,26 +126,24 @@ def claim(destination: Path, replace: bool) -> None:
     """Make `destination` an empty folder, marked as unfinished.
 
     Raises:
-        ValueError: something is there already; with `replace`, other than an unfinished preparation.
+        ValueError: the folder is not empty; with `replace`, it holds anything but an unfinished preparation.
 
     """
     if destination.is_dir() and any(destination.iterdir()):
         if (destination / store.MANIFEST).exists() or not (destination / store.UNFINISHED).exists():
-            raise ValueError(f"{destination} is not empty: choose another folder or remove it")
+            raise ValueError(f"{destination} is not empty: choose another folder, or remove it")
         if not replace:
-            raise ValueError(
-                f"{destination} holds an unfinished preparation: add --replace to start it afresh"
-            )
+            raise ValueError(f"{destination} holds an unfinished preparation: add --replace to start over")
         for pattern in (*WRITTEN, report.JSON, report.HTML):
             for file in destination.glob(pattern):
                 file.unlink()
     elif destination.exists() and not destination.is_dir():
         raise ValueError(f"{destination} is a file: choose another folder")
     destination.mkdir(parents=True, exist_ok=True)
-    store.write_whole(
+    write_text(
         destination / store.UNFINISHED,
-        "This preparation is running, was stopped, or found nothing to keep (then report.html says why).\n"
-        "Nothing here is a data set yet. Run the same command with --replace to start afresh.\n",
+        "This preparation is still running, was stopped, or kept no photo (see report.html for the reasons).\n"
+        "This folder is not a data set yet. Run the same command with --replace to start over.\n",
     )
 
 

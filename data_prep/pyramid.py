@@ -1,11 +1,10 @@
-"""The image pyramid, defined once: for the stored levels, for Laplacian models and for metrics per level.
+"""The image pyramid: definition of the stored levels, of Laplacian models' bands and of metrics per level.
 
-Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983. `down` blurs with the 5-tap binomial
-filter and halves, `up` doubles and blurs (kornia). Both keep constants and the middle of the image: no level
-is shifted against another.
+Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983. `down` blurs with the 5-tap binomial filter and
+halves, `up` doubles and blurs (kornia). Both keep constants and the center of the image, so that levels are not shifted
+against each other.
 
-Images need not be square. A level goes by its shorter side, and the frame, which is height and width of the
-coarsest level, gives the proportions of all.
+Images need not be square (see `common/aspect.py`). A level is named by its shorter side.
 """
 
 from collections.abc import Sequence
@@ -14,11 +13,7 @@ from itertools import pairwise
 from kornia.geometry.transform import pyrdown, pyrup
 from torch import Tensor
 
-Aspect = tuple[int, int]  # height and width, pixels, of the coarsest level
-
-SMALLEST = 4  # pixels: shorter side of the coarsest level
-LONGEST = 16  # pixels: longer side of the coarsest level, at most
-SQUARE: Aspect = (SMALLEST, SMALLEST)
+from common.aspect import LONGEST, SMALLEST, Aspect
 
 
 def level_sizes(size: int) -> tuple[int, ...]:
@@ -33,21 +28,11 @@ def level_sizes(size: int) -> tuple[int, ...]:
     return tuple(1 << bits for bits in range(SMALLEST.bit_length() - 1, size.bit_length()))
 
 
-def size_at(level: int, aspect: Aspect) -> tuple[int, int]:
-    """Height and width of a level."""
-    return level * aspect[0] // SMALLEST, level * aspect[1] // SMALLEST
-
-
-def shape_text(level: int, aspect: Aspect) -> str:
-    """A level's size in words: 64x96 for height 64 and width 96."""
-    return "{}x{}".format(*size_at(level, aspect))
-
-
 def parse_size(text: str) -> tuple[int, Aspect]:
-    """The finest level and the frame that a size means: "64" is (64, (4, 4)), "64x96" (64, (4, 6)).
+    """The finest level and the aspect of a size: "64" is (64, (4, 4)), "64x96" is (64, (4, 6)).
 
     Raises:
-        ValueError: not a size, or not one that halves down to whole pixels; says which would do.
+        ValueError: not a size, or not one that can be halved to whole pixels; the message suggests a valid one.
 
     """
     sides = text.lower().split("x")
@@ -60,7 +45,7 @@ def parse_size(text: str) -> tuple[int, Aspect]:
     if max(height, width) % unit or max(height, width) > LONGEST * unit:
         longer = min(LONGEST, max(height, width) // unit) * unit
         raise ValueError(
-            f"size {text}: beside {size}, the longer side must be a multiple of {unit}, at most {LONGEST * unit}: "
+            f"size {text}: with {size}, the longer side must be a multiple of {unit}, at most {LONGEST * unit}: "
             f"take {longer}" + (f" or {longer + unit}" if longer < LONGEST * unit else "")
         )
     return size, (height // unit, width // unit)

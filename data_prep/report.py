@@ -1,4 +1,4 @@
-"""What became of every photo: report.json for programs, report.html for eyes."""
+"""The outcome of every photo: report.json for programs, report.html for people."""
 
 import base64
 import json
@@ -10,14 +10,16 @@ from typing import Literal, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from data_prep import pyramid, sources, store
+from common.aspect import Aspect, size_at
+from common.atomic import write_text
+from data_prep import pyramid, sources
 
 JSON = "report.json"
 HTML = "report.html"
 
-KEPT_SHOWN = 120  # pictures in the gallery, spread evenly over the source
-REFUSED_SHOWN = 2000  # more than that are in report.json alone
-KEPT_RESOLUTION = 128  # finest level shown
+KEPT_SHOWN = 120  # images in the gallery, spread evenly over the source
+REFUSED_SHOWN = 2000  # any more are only in report.json
+KEPT_RESOLUTION = 128  # finest level shown, pixels
 
 
 class Item(NamedTuple):
@@ -25,7 +27,7 @@ class Item(NamedTuple):
 
     path: str
     outcome: Literal["kept", "filtered", "quarantined"]
-    reason: str  # empty where kept
+    reason: str  # empty if kept
 
 
 class _Shown(NamedTuple):
@@ -35,11 +37,11 @@ class _Shown(NamedTuple):
 
 @dataclass
 class Report:
-    """Collects outcomes in the order of the photos."""
+    """The outcomes, collected in the order of the photos."""
 
     source: sources.Source
-    size: int  # pixels: shorter side of the pictures
-    aspect: pyramid.Aspect  # their proportions
+    size: int  # pixels: shorter side of the images
+    aspect: Aspect  # proportions of the images
     items: list[Item] = field(default_factory=list)
     _kept: list[_Shown] = field(default_factory=list)
     _refused: list[_Shown] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Report:
         }
 
     def keep(self, photo: sources.Photo, pngs: tuple[bytes, ...]) -> None:
-        """Note a photo that was kept, given its PNG per level, coarsest first."""
+        """Record a photo that was kept, given its PNG per level, coarsest first."""
         item = Item(photo.name, "kept", "")
         if len(self.items) % math.ceil(len(self.source.photos) / KEPT_SHOWN) == 0:
             finest = [
@@ -71,7 +73,7 @@ class Report:
         reason: str,
         thumbnail: bytes = b"",
     ) -> None:
-        """Note a photo that was not kept, with a small JPEG of it where there is one."""
+        """Record a photo that was not kept, with a small JPEG of it if there is one."""
         item = Item(photo.name, outcome, reason)
         if len(self._refused) < REFUSED_SHOWN:
             self._refused.append(_Shown(item, _data_uri(thumbnail, "jpeg") if thumbnail else ""))
@@ -87,11 +89,11 @@ class Report:
             "annotations_without_photo": self.source.orphans,
             "items": [item._asdict() for item in self.items],
         }
-        store.write_whole(folder / JSON, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / JSON, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         environment = Environment(
             loader=PackageLoader("data_prep"), autoescape=True, undefined=StrictUndefined
         )
-        height, width = pyramid.size_at(self.size, self.aspect)
+        height, width = size_at(self.size, self.aspect)
         page = environment.get_template("report.html.jinja").render(
             counts=self.counts,
             height=height,
@@ -100,7 +102,7 @@ class Report:
             refused=self._refused,
             source=self.source,
         )
-        store.write_whole(folder / HTML, page)
+        write_text(folder / HTML, page)
 
 
 def _data_uri(image: bytes, kind: Literal["png", "jpeg"]) -> str:

@@ -1,4 +1,4 @@
-"""Finding the photos of a source folder, and their labels, without opening a photo."""
+"""Find the photos of a source folder, and their labels, without opening a photo."""
 
 import csv
 import os
@@ -17,29 +17,29 @@ ANNOTATION_SUFFIX = ".cat"
 
 @dataclass(frozen=True)
 class Photo:
-    """A file that is named like an image."""
+    """A file with the suffix of an image."""
 
     path: Path
-    name: str  # relative to the source, with forward slashes; printable whatever the file's name
+    name: str  # relative to the source, with forward slashes; always printable
     label: str | None = None
 
 
 @dataclass
 class Source:
-    """What a source folder holds, sorted by name."""
+    """The contents of a source folder, sorted by name."""
 
     photos: list[Photo] = field(default_factory=list)
-    orphans: list[str] = field(default_factory=list)  # annotations whose photo is not there
-    ignored: int = 0  # other files
+    orphans: list[str] = field(default_factory=list)  # annotations without their photo
+    ignored: int = 0  # number of other files
 
 
 def annotation_path(photo: Path) -> Path:
-    """Where the CAT layout keeps a photo's annotation: `NAME.jpg.cat` beside `NAME.jpg`."""
+    """The path of a photo's annotation in the CAT layout: `NAME.jpg.cat` next to `NAME.jpg`."""
     return photo.with_name(photo.name + ANNOTATION_SUFFIX)
 
 
 def find(folder: Path) -> Source:
-    """Find all photos below `folder`: every file with an image's suffix, hidden ones apart.
+    """Find all photos below `folder`: every file with the suffix of an image, except hidden ones.
 
     Raises:
         ValueError: `folder`, or a folder in it, cannot be read.
@@ -69,26 +69,26 @@ def find(folder: Path) -> Source:
 
 
 def label_by_folder(photos: list[Photo]) -> list[Photo]:
-    """The photos labelled with the first folder of their name. A photo in no folder stays without a label."""
+    """Label each photo with the first folder of its name. Photos in no subfolder get no label."""
     return [replace(photo, label=photo.name.split("/")[0] if "/" in photo.name else None) for photo in photos]
 
 
 def label_by_file(photos: list[Photo], file: Path) -> list[Photo]:
-    """The photos labelled by a CSV file; those that it does not name stay without a label.
+    """Label photos by a CSV file. Photos that it does not name get no label.
 
     Its first line is a header; its first two columns are path (relative to the source folder) and label.
 
     Raises:
-        ValueError: the file cannot be read, a line is short, a path has two labels, or no photo has a label.
+        ValueError: the file cannot be read, a line lacks a column, a path has two labels, or no photo is named.
 
     """
     labels = _read_labels(file)
-    labelled = [replace(photo, label=labels.get(photo.name)) for photo in photos]
-    if labelled and not any(photo.label for photo in labelled):
+    labeled = [replace(photo, label=labels.get(photo.name)) for photo in photos]
+    if labeled and not any(photo.label for photo in labeled):
         raise ValueError(
             f"{file} names no photo: its paths must be relative to the source, like {photos[0].name}"
         )
-    return labelled
+    return labeled
 
 
 def _read_labels(file: Path) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """The data set on disk: one Arrow column of PNG images per pyramid level; its writer and its reader.
 
-    DST/manifest.json      written last: without it the data set is not whole
+    DST/manifest.json      written last: without it the data set is not complete
     DST/data-00000.arrow   Arrow IPC files; columns image_4, image_8, ..., image_SIZE, [label,] path
-    DST/README.md          tells `datasets.load_dataset(DST)` (Hugging Face) where the images are
-    DST/UNFINISHED         there from the first moment until the manifest is published
+    DST/README.md          describes the files to `datasets.load_dataset(DST)` (Hugging Face)
+    DST/UNFINISHED         exists until the manifest is written
 
-The Arrow schema names Hugging Face's features (`Image`, `ClassLabel`) of the columns. Any Arrow reader
-opens them.
+The Arrow schema names the Hugging Face features (`Image`, `ClassLabel`) of the columns. Any Arrow reader can open the
+files.
 """
 
 import bisect
@@ -25,6 +25,8 @@ from PIL import Image
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from common.aspect import SQUARE, Aspect, checked_aspect, size_at
+from common.atomic import write_text
 from data_prep import pyramid
 
 FORMAT: Final = "crescendo-pyramid"
@@ -34,7 +36,7 @@ UNFINISHED = "UNFINISHED"
 README = "README.md"
 SHARD_BYTES = 256 * 2**20
 PYRAMID = "5-tap binomial blur, bilinear halving, reflected border, chained in float32, each level rounded"
-BATCH_ROWS = 64  # rows per Arrow record batch: what the writer holds in memory
+BATCH_ROWS = 64  # rows per Arrow record batch, which the writer holds in memory
 MAX_MANIFEST_BYTES = 64 * 2**20
 
 
@@ -50,7 +52,7 @@ class Shard(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What the data set holds; its presence says that the data set is whole."""
+    """The contents of the data set. A data set with a manifest is complete."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -61,8 +63,8 @@ class Manifest(BaseModel):
     size: int = Field(ge=8, le=2**14)
     levels: tuple[int, ...]
     aspect: tuple[int, int] = Field(
-        pyramid.SQUARE, validation_alias=AliasChoices("aspect", "frame"), serialization_alias="frame"
-    )  # `frame` on disk, as in data sets of version 0.1
+        SQUARE, validation_alias=AliasChoices("aspect", "frame"), serialization_alias="frame"
+    )  # `frame` on disk, since version 0.1
     pyramid: str
     label_names: tuple[str, ...]
     fingerprint: str
@@ -70,38 +72,17 @@ class Manifest(BaseModel):
 
 
 class Row(NamedTuple):
-    """One picture: its path in the source, a PNG per level coarsest first, and its label's index."""
+    """One image: its photo's path in the source, a PNG per level coarsest first, and its label's index."""
 
     path: str
     pngs: tuple[bytes, ...]
     label: int | None
 
 
-def encode_png(image: Tensor) -> bytes:
-    """PNG of a uint8 (C, H, W) image with 1, 3 or 4 channels."""
-    array = image.permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array)).save(
-        buffer, "PNG"
-    )
-    return buffer.getvalue()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that it is whole whenever it is there."""
-    aside = path.with_name(path.name + ".part")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    _sync_folder(path.parent)
-
-
 class PyramidWriter:
-    """Writes a data set, one row at a time, into an existing folder; memory holds one record batch.
+    """Writes a data set, row by row, into an existing folder. One record batch is held in memory.
 
-    Shards stay `.part` files until `publish`; the manifest is the last thing to appear.
+    Shards are `.part` files until `publish`, which writes the manifest last.
     """
 
     def __init__(
@@ -110,10 +91,10 @@ class PyramidWriter:
         size: int,  # pixels: shorter side of the finest level
         channels: int,  # 1, 3 or 4
         label_names: Sequence[str] = (),  # name of each label's index
-        aspect: pyramid.Aspect = pyramid.SQUARE,  # proportions of the pictures
+        aspect: Aspect = SQUARE,  # proportions of the images
     ) -> None:
         self._path = path
-        self._size, self._channels, self._frame = size, channels, aspect
+        self._size, self._channels, self._aspect = size, channels, aspect
         self._levels = pyramid.level_sizes(size)
         self._label_names = tuple(label_names)
         self._schema = _schema(self._levels, self._label_names)
@@ -125,7 +106,7 @@ class PyramidWriter:
         self.count = 0
 
     def append(self, row: Row) -> None:
-        """Add one picture."""
+        """Add one image."""
         assert len(row.pngs) == len(self._levels)
         assert (row.label is not None) == bool(self._label_names)
         self._rows.append(row)
@@ -136,7 +117,7 @@ class PyramidWriter:
                 self._close_shard()
 
     def publish(self) -> Manifest:
-        """Finish the shards and make them a data set; at least one picture must have been added."""
+        """Finish the shards and make them a data set; at least one image must have been added."""
         assert self.count, "nothing to publish"
         self._flush()
         self._close_shard()
@@ -148,7 +129,7 @@ class PyramidWriter:
             channels=self._channels,  # type: ignore[arg-type]
             size=self._size,
             levels=self._levels,
-            aspect=self._frame,
+            aspect=self._aspect,
             pyramid=PYRAMID,
             label_names=self._label_names,
             fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
@@ -156,8 +137,8 @@ class PyramidWriter:
         )
         for shard in self._shards:
             (self._path / (shard.file + ".part")).rename(self._path / shard.file)
-        write_whole(self._path / README, _readme(manifest))
-        write_whole(
+        write_text(self._path / README, _readme(manifest))
+        write_text(
             self._path / MANIFEST,
             json.dumps(manifest.model_dump(by_alias=True), indent=1, ensure_ascii=False) + "\n",
         )
@@ -175,7 +156,7 @@ class PyramidWriter:
         for level, pngs in zip(
             self._levels, zip(*(row.pngs for row in self._rows), strict=True), strict=True
         ):
-            names = pa.nulls(len(pngs), pa.string())  # HF's Image: the bytes are here, not at a path
+            names = pa.nulls(len(pngs), pa.string())  # HF's Image: bytes in the column, not a file at a path
             columns[_column(level)] = pa.StructArray.from_arrays(
                 [pa.array(pngs, pa.binary()), names], ["bytes", "path"]
             )
@@ -206,28 +187,28 @@ class PyramidWriter:
 
 
 class PyramidDataset:
-    """A prepared data set, memory-mapped: opening reads no image, reading a level touches its column alone.
+    """A prepared data set, memory-mapped: opening reads no image, reading a level touches only its column.
 
-    May be used by several threads, and pickled or inherited by other processes.
+    It can be used by several threads, and pickled for or inherited by other processes.
 
     Attributes:
         path: the data set's folder.
         levels: shorter sides in pixels, coarsest first: (4, 8, ..., size).
         size: shorter side of the finest level.
-        frame: height and width of the coarsest level, proportions of all.
+        aspect: height and width of the coarsest level; all levels have its proportions.
         channels: 1, 3 or 4.
         label_names: name of each label's index; empty without labels.
-        fingerprint: changes whenever any stored byte does.
+        fingerprint: changes whenever a stored byte does.
 
     Raises:
-        ValueError: no data set, an unfinished one, another version, a shard missing or of the wrong length.
+        ValueError: no data set, an unfinished one, another version, or a shard that is missing or has the wrong length.
 
     """
 
     path: Path
     levels: tuple[int, ...]
     size: int
-    aspect: pyramid.Aspect
+    aspect: Aspect
     channels: int
     label_names: tuple[str, ...]
     fingerprint: str
@@ -247,7 +228,7 @@ class PyramidDataset:
             self._open(shard, schema)
         if self._count != manifest.count:
             raise ValueError(
-                f"{self.path} holds {self._count} pictures, its manifest says {manifest.count}: {_AGAIN}"
+                f"{self.path} holds {self._count} images, but its manifest says {manifest.count}: {_AGAIN}"
             )
 
     def __len__(self) -> int:
@@ -257,27 +238,27 @@ class PyramidDataset:
         return PyramidDataset, (self.path,)
 
     def images(self, indices: Sequence[int], resolution: int) -> Tensor:
-        """Pictures at one level: uint8 (N, C, H, W) in the order of `indices`.
+        """Images at one level: uint8 (N, C, H, W) in the order of `indices`.
 
         Raises:
-            ValueError: a resolution that is not a level, an index out of range, or a damaged picture.
+            ValueError: a resolution that is not a level, an index out of range, or a damaged image.
 
         """
         if resolution not in self.levels:
             raise ValueError(
                 f"{self.path} has no level {resolution}, only {', '.join(map(str, self.levels))}"
             )
-        size = pyramid.size_at(resolution, self.aspect)
+        size = size_at(resolution, self.aspect)
         images = np.empty((len(indices), *size, self.channels), np.uint8)
         for position, index in enumerate(indices):
             batch, row = self._locate(index)
             png = batch.column(_column(resolution)).field(0)[row].as_buffer()
             try:
-                with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-                    images[position] = np.asarray(picture).reshape(images.shape[1:])
+                with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+                    images[position] = np.asarray(image).reshape(images.shape[1:])
             except (OSError, SyntaxError, ValueError) as error:
                 raise ValueError(
-                    f"picture {index} of {self.path} at {resolution} is damaged ({error}): {_VERIFY}"
+                    f"image {index} of {self.path} at resolution {resolution} is damaged ({error}): {_VERIFY}"
                 ) from error
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
@@ -294,17 +275,17 @@ class PyramidDataset:
         return torch.tensor([batch.column("label")[row].as_py() for batch, row in located], dtype=torch.int64)
 
     def source_paths(self, indices: Sequence[int]) -> list[str]:
-        """Path of each picture's photo, relative to the source it was prepared from."""
+        """Path of each image's photo, relative to the source that the data set was prepared from."""
         located = (self._locate(index) for index in indices)
         return [batch.column("path")[row].as_py() for batch, row in located]
 
     def bands(self, index: int) -> tuple[Tensor, list[Tensor]]:
-        """Laplacian pyramid of one picture between its stored levels.
+        """Laplacian pyramid of one image, between its stored levels.
 
-        `pyramid.reconstruct` of it, rounded, is the stored full image bit for bit.
+        `pyramid.reconstruct` gives, once rounded, the stored full image bit for bit.
 
         Returns:
-            The base, float32 (1, C, *frame) in [0, 255], and the bands finest first, in [-255, 255].
+            The base, float32 (1, C, *aspect) in [0, 255], and the bands finest first, in [-255, 255].
 
         """
         return pyramid.differences([self.images([index], level).float() for level in reversed(self.levels)])
@@ -313,7 +294,7 @@ class PyramidDataset:
         """Read everything and compare the checksums.
 
         Raises:
-            ValueError: the shard that differs, by name.
+            ValueError: a shard differs; the message names it.
 
         """
         for shard in self._shards:
@@ -335,29 +316,29 @@ class PyramidDataset:
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(f"{file} is damaged ({error}): {_AGAIN}") from error
         if not reader.schema.equals(schema):
-            raise ValueError(f"{file} has other columns than its manifest says: {_AGAIN}")
+            raise ValueError(f"{file} does not have the columns of its manifest: {_AGAIN}")
         for batch in batches:
             self._batches.append(batch)
             self._starts.append(self._count)
             self._count += batch.num_rows
 
     def _locate(self, index: int) -> tuple[Any, int]:
-        """The record batch that holds a picture, and its row there."""
+        """The record batch that holds an image, and its row there."""
         if not 0 <= index < self._count:
-            raise ValueError(f"there is no picture {index} in {self.path}, which holds {self._count}")
+            raise ValueError(f"there is no image {index} in {self.path}, which holds {self._count}")
         number = bisect.bisect_right(self._starts, index) - 1
         return self._batches[number], index - self._starts[number]
 
 
 _AGAIN = "prepare the data set again (python -m data_prep prepare)"
-_VERIFY = "run `python -m data_prep verify` on it"
+_VERIFY = "check the data set with python -m data_prep verify"
 
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of the data set in folder `path`.
 
     Raises:
-        ValueError: no such folder, no manifest, or not one of this version.
+        ValueError: no such folder, no manifest, or a manifest of another version.
 
     """
     file = path / MANIFEST
@@ -367,10 +348,10 @@ def read_manifest(path: Path) -> Manifest:
         )
     if not file.is_file():
         if (path / UNFINISHED).is_file():
-            raise ValueError(f"preparation of {path} did not finish: run it again with --replace")
+            raise ValueError(f"the preparation of {path} did not finish: run it again with --replace")
         raise ValueError(
-            f"{path} is not a prepared data set (it has no {MANIFEST}; perhaps preparation did not finish): "
-            "make one with python -m data_prep prepare"
+            f"{path} is not a prepared data set (it has no {MANIFEST}): "
+            f"make one with python -m data_prep prepare SRC {path}"
         )
     if file.stat().st_size > MAX_MANIFEST_BYTES:
         raise ValueError(f"{file} is larger than any manifest: {_AGAIN}")
@@ -379,7 +360,7 @@ def read_manifest(path: Path) -> Manifest:
         found = json.loads(text)
         if isinstance(found, dict) and (found.get("format"), found.get("version")) != (FORMAT, VERSION):
             raise ValueError(
-                f"{file} is of format {found.get('format')!r} version {found.get('version')!r}, "
+                f"{file} has format {found.get('format')!r} version {found.get('version')!r}, "
                 f"this program reads {FORMAT!r} version {VERSION}: {_AGAIN}"
             )
         manifest = Manifest.model_validate(found)
@@ -387,9 +368,10 @@ def read_manifest(path: Path) -> Manifest:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): {_AGAIN}") from error
     if manifest.levels != pyramid.level_sizes(manifest.size):
         raise ValueError(f"{file} is damaged (levels {manifest.levels} for size {manifest.size}): {_AGAIN}")
-    short, long = sorted(manifest.aspect)
-    if short != pyramid.SMALLEST or long > pyramid.LONGEST:
-        raise ValueError(f"{file} is damaged (frame {manifest.aspect}): {_AGAIN}")
+    try:
+        checked_aspect(manifest.aspect)
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}): {_AGAIN}") from None
     return manifest
 
 
@@ -411,7 +393,7 @@ def _schema(levels: Sequence[int], label_names: Sequence[str]) -> Any:
 
 
 def _readme(manifest: Manifest) -> str:
-    labels = f"`label` one of {len(manifest.label_names)} names, " if manifest.label_names else ""
+    labels = f"`label` is one of {len(manifest.label_names)} names, " if manifest.label_names else ""
     return f"""---
 configs:
 - config_name: default
@@ -420,19 +402,11 @@ configs:
     path: "data-*.arrow"
 ---
 
-{manifest.count} pictures as image pyramids, each level of which is a column of PNG images:
-{", ".join(f"`{_column(level)}`" for level in manifest.levels)}; {labels}`path` the photo it came from.
+{manifest.count} image pyramids. Each level is a column of PNG images:
+{", ".join(f"`{_column(level)}`" for level in manifest.levels)}; {labels}`path` is the photo it came from.
 
     datasets.load_dataset("THIS FOLDER")
 
 Prepared by Crescendo (`python -m data_prep prepare`). `manifest.json` holds the checksums, `report.html`
-shows what was kept and what was refused and why. The rights to the pictures remain with the photos' owners.
+shows which photos were kept, and why the others were not. The rights to the images remain with the photos' owners.
 """
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

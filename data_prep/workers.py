@@ -1,4 +1,4 @@
-"""A function over many items in worker processes: results in order, and no dead worker stops the run."""
+"""Map a function over many items in worker processes: results are in order, and dead workers are replaced."""
 
 import multiprocessing
 import os
@@ -17,7 +17,7 @@ AHEAD = 4  # items in flight per worker
 
 
 class WorkerDied:
-    """In place of a result: the process that worked on the item was killed, say for want of memory."""
+    """Stands for a result: the process that worked on the item was killed, for example for lack of memory."""
 
 
 def ordered_map(
@@ -25,8 +25,8 @@ def ordered_map(
 ) -> Iterator[tuple[Item, Result | WorkerDied]]:
     """Yield (item, function(item)) in the order of `items`, computed by `workers` processes.
 
-    Where a worker is killed, every item that was in flight is tried again alone; the one that kills its
-    worker again yields `WorkerDied` in place of a result. `function` must be importable by name.
+    If a worker is killed, every item that was in flight is tried again on its own. An item that kills its worker again
+    yields `WorkerDied` in place of a result. `function` must be importable by name.
     """
     with _Pool[Item, Result](function, workers) as pool:
         for item in items:
@@ -75,13 +75,13 @@ class _Pool(Generic[Item, Result]):
         return item, outcome
 
     def _recover(self) -> None:
-        """Settle every item in flight, the lost ones each alone in a fresh process; then start a new pool."""
+        """Get the result of every item in flight, of lost ones in a process of their own; then start a new pool."""
         self._executor.shutdown(cancel_futures=True)
-        settled = [(item, self._settle(item, outcome)) for item, outcome in self._window]
-        self._window = deque(settled)
+        results = [(item, self._result(item, outcome)) for item, outcome in self._window]
+        self._window = deque(results)
         self._executor = self._start(self._workers)
 
-    def _settle(self, item: Item, outcome: Future[Result] | Result | WorkerDied) -> Result | WorkerDied:
+    def _result(self, item: Item, outcome: Future[Result] | Result | WorkerDied) -> Result | WorkerDied:
         if not isinstance(outcome, Future):
             return outcome
         if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
@@ -93,14 +93,14 @@ class _Pool(Generic[Item, Result]):
                 return WorkerDied()
 
     def _start(self, workers: int) -> ProcessPoolExecutor:
-        # The fork server imports the heavy modules once and never ran a thread, so forking it is safe.
+        # The fork server imports the heavy modules once and has no threads, so forking it is safe.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([getattr(self._function, "func", self._function).__module__])
-        return ProcessPoolExecutor(workers, context, initializer=_begin_worker)
+        return ProcessPoolExecutor(workers, context, initializer=_start_worker)
 
 
-def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

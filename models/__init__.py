@@ -1,1 +1,1 @@
-"""Architectures, and trained generators on disk. Knows no loss, optimiser, device, data format or HTTP."""
+"""Network architectures, and trained generators on disk. No losses, optimizers, data formats or HTTP in here."""

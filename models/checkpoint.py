@@ -1,4 +1,4 @@
-"""A trained generator on disk: `model.safetensors` (weights) and `config.json` (what they are the weights of)."""
+"""A trained generator on disk: `model.safetensors` (weights) and `config.json` (architecture and settings)."""
 
 import json
 from pathlib import Path
@@ -22,9 +22,10 @@ from models.architectures.msg_gan import MSGGenerator
 from models.architectures.progan import ProGANGenerator
 from models.architectures.sagan import SAGANGenerator
 from models.architectures.stacked_gan import StackedGenerator
+from models.checkpoint_upgrade import from_format_1
 from models.generator import Generator
 
-FORMAT = 2  # version of the folder's layout; 1 had `frame` for `aspect`
+FORMAT = 2  # version of config.json; see `checkpoint_upgrade.py` for older ones
 ARCHITECTURES: dict[str, type[Generator]] = {
     "msg-gan": MSGGenerator,
     "progan": ProGANGenerator,
@@ -44,12 +45,12 @@ ARCHITECTURES: dict[str, type[Generator]] = {
 
 
 def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) -> None:
-    """Write a generator into an existing folder; the configuration last, so that a folder with one is complete.
+    """Write a generator into an existing folder, config.json last, so that a folder that has one is complete.
 
     Args:
         generator: the network; its class must be one of `ARCHITECTURES`.
         folder: where `model.safetensors` and `config.json` go.
-        about: what there is to say about the weights (JSON values), kept under `about`.
+        about: further information about the weights (JSON values), stored under `about`.
     """
     name = next(name for name, kind in ARCHITECTURES.items() if type(generator) is kind)
     weights = {key: value.detach().cpu().contiguous() for key, value in generator.state_dict().items()}
@@ -59,26 +60,24 @@ def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) ->
 
 
 def find_model(path: Path) -> Path:
-    """The model folder that `path` names: itself, or the newest checkpoint's model of a training run.
+    """The model folder at `path`: `path` itself, or the model of a training run's newest checkpoint.
 
     Raises:
-        ValueError: neither is there.
+        ValueError: there is neither.
     """
     if (path / "config.json").is_file():
         return path
-    found = sorted(
-        path.glob("checkpoints/[0-9]*/model/config.json")
-    )  # not those that are still being written
+    found = sorted(path.glob("checkpoints/[0-9]*/model/config.json"))  # none that are still being written
     if found:
         return found[-1].parent
     raise ValueError(f"{path} is neither a model (no config.json) nor a training run with a checkpoint")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a model folder.
+    """The configuration of a model folder, that of an older version upgraded.
 
     Raises:
-        ValueError: missing, not JSON, or of a format or architecture that this version does not know.
+        ValueError: missing, not JSON, or of an unknown format or architecture.
     """
     path = folder / "config.json"
     try:
@@ -87,14 +86,22 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder} is not a model: {path.name} cannot be read ({error.strerror})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: not JSON ({error}); export the model again") from None
-    if not isinstance(config, dict) or config.get("format") not in (1, FORMAT):
-        raise ValueError(f"{path} is not of format {FORMAT}; export the model again with this version")
+    version = config.get("format") if isinstance(config, dict) else None
+    if version not in (1, FORMAT):
+        raise ValueError(
+            f"{path} has format {version!r}, this version reads formats 1 to {FORMAT}; "
+            "export the model again with this version"
+        )
     if config.get("architecture") not in ARCHITECTURES:
         raise ValueError(
-            f"{path} names architecture {config.get('architecture')!r}; known: {', '.join(ARCHITECTURES)}"
+            f"{path} names an unknown architecture, {config.get('architecture')!r}; known are "
+            f"{', '.join(ARCHITECTURES)}"
         )
-    if config["format"] == 1 and "frame" in config.get("generator", {}):
-        config["generator"]["aspect"] = config["generator"].pop("frame")
+    try:
+        if version == 1:
+            config["generator"] = from_format_1(config["architecture"], config["generator"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: no settings of a generator ({error!r})") from None
     return config
 
 
@@ -102,7 +109,7 @@ def load_generator(path: Path) -> Generator:
     """Load the generator of a model folder or of a run's newest checkpoint, in evaluation mode, on the CPU.
 
     Raises:
-        ValueError: nothing there, or damaged; says what and where.
+        ValueError: there is no model, or it is damaged; the message says what and where.
     """
     folder = find_model(path)
     config = read_config(folder)
@@ -113,5 +120,5 @@ def load_generator(path: Path) -> Generator:
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{weights} cannot be read ({error}); export the model again") from None
     except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{folder}: weights and config.json do not fit together: {error}") from None
+        raise ValueError(f"{folder}: weights and config.json do not match: {error}") from None
     return generator.eval().requires_grad_(False)

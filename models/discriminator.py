@@ -1,40 +1,46 @@
-"""What every discriminator is: pictures at some resolutions in, a verdict out."""
+"""The interface of all discriminators: images at some resolutions in, logits out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from models.settings import RecordsSettings
+
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of each picture of a batch."""
+    """What a discriminator returns for a batch of images."""
 
-    logits: Tensor  # raw logits, larger for real, (N,)
-    classes: Tensor | None = None  # logits of the classes, (N, K), of networks that tell them (AC-GAN)
-    latents: Tensor | None = None  # what it takes a part of fakes' latent vectors to be, (N, M) (InfoGAN's Q)
-    features: Tensor | None = None  # the last hidden ones, that the logits is read off, (N, K)
+    logits: Tensor  # larger for real images, (N,)
+    classes: Tensor | None = None  # logits of the classes, (N, K), of networks that classify (AC-GAN)
+    latents: Tensor | None = (
+        None  # estimates of some entries of the fakes' input vectors, (N, M) (InfoGAN's Q)
+    )
+    features: Tensor | None = None  # last hidden features, from which the logits are computed, (N, K)
 
 
 class Discriminator(nn.Module, ABC):
-    """A network that judges pictures. Subclasses set `resolutions` and implement `forward`."""
+    """A network that tells real images from generated ones. Subclasses set `resolutions` and implement `forward`."""
 
-    resolutions: tuple[int, ...]  # shorter sides of the pictures it takes, pixels, coarse to fine
+    resolutions: tuple[int, ...]  # shorter sides of the images that it takes, pixels, coarse to fine
     predicts_classes: bool = False  # whether its output has logits of the classes
-    feature_size: int = 0  # length of a verdict's features; 0 for none
+    feature_size: int = 0  # length of the features that it returns; 0 for none
 
     @abstractmethod
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Judge one picture per sample, given at each of `resolutions`: [(N, C, H, W), ...].
+        """Evaluate a batch of images.
 
-        `labels`, int64 (N,), are what a conditional network judges the pictures by.
+        Args:
+            images: the batch at each of `resolutions`: [(N, C, H, W), ...].
+            labels: int64 (N,), for conditional networks.
         """
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Take pictures of a resolution, their newest level with weight `blend`. Nothing to do for most."""
+        """Take images of a resolution, the newest level with weight `blend`. Networks that do not grow ignore this."""
 
 
-class FeatureDiscriminator(Discriminator):
+class FeatureDiscriminator(RecordsSettings, Discriminator):
     """A discriminator whose features can be read, and that can be built again from its settings."""
 
     @abstractmethod
@@ -44,7 +50,3 @@ class FeatureDiscriminator(Discriminator):
     @abstractmethod
     def filters(self) -> Tensor:
         """The first layer's weights: (c_out, image_channels, k, k)."""
-
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON values."""

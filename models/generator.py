@@ -1,64 +1,65 @@
-"""What every generator is: one flat latent vector in, the picture at each of its resolutions out."""
+"""The interface of all generators: a flat input vector in, the image at each of the generator's resolutions out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from common.aspect import SQUARE, Aspect
+from models.settings import RecordsSettings
 
 
-class Generator(nn.Module, ABC):
-    """A network that grows a picture.
+class Generator(RecordsSettings, ABC):
+    """A network that generates images.
 
-    Subclasses set the attributes below, implement `stream`, and take the fields of `settings()` as keyword arguments.
+    Subclasses set the attributes below and implement `prior` and `stream`.
 
-    A conditional generator takes its label as the last `len(class_names)` entries of the latent vector, one hot: its
-    prior draws a label as it draws noise, and `with_labels` puts another in its place.
+    Its input is one flat vector per image: the latent vector z, in some architectures followed by codes, and for a
+    conditional generator a one-hot label in the last `len(class_names)` entries. `prior` draws all of it, the label
+    included; `with_labels` replaces the label.
     """
 
-    latent_size: int  # length of the latent vector, a label's entries included
-    resolutions: tuple[int, ...]  # shorter sides of the pictures it yields, pixels, coarse to fine
+    input_size: int  # length of the input vector: z and what follows it
+    resolutions: tuple[int, ...]  # shorter sides of the images that it yields, pixels, coarse to fine
     image_channels: int  # 1 grey, 3 RGB, 4 RGBA
-    aspect: Aspect = SQUARE  # proportions of the pictures
-    class_names: tuple[str, ...] = ()  # of a conditional generator
+    aspect: Aspect = SQUARE  # proportions of the images
+    class_names: tuple[str, ...] = ()  # names of the labels of a conditional generator
 
     @abstractmethod
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw latent vectors from the prior: (count, latent_size), float32, on the CPU."""
+        """Draw inputs from the prior: (count, input_size), float32, on the CPU."""
 
     @abstractmethod
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the picture (N, image_channels, H, W), nominally in [-1, 1], at each of `resolutions` once it exists.
+        """Yield the image (N, image_channels, H, W), nominally in [-1, 1], at each of `resolutions` once computed.
 
-        H and W are those of `frame.size_at`.
-        `truncation` in [0, 1] draws the picture towards the typical one; 1 is the distribution that was trained.
+        Args:
+            z: inputs, (N, input_size).
+            truncation: in [0, 1]; less moves images closer to the typical one, 1 is the distribution as trained.
+
+        Yields:
+            Images of the height and width that `common.aspect.size_at` gives for the resolution.
         """
 
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The keyword arguments, as JSON values, that build this generator again."""
-
     def refresh_statistics(self) -> None:
-        """Measure what the weights determine: where truncation draws to, batch norm's statistics, coarse pictures.
+        """Measure what the weights determine: truncation's center, batch norm's statistics, the layers of previews.
 
-        Nothing to do for most. The weights themselves stay as they are.
+        Most architectures have nothing to measure. Trained weights are not changed.
         """
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Yield pictures up to `resolution`, their newest level with weight `blend` against the one before.
+        """Yield images up to `resolution`, the newest level with weight `blend` against the one before.
 
-        Nothing to do for networks that are trained whole.
+        Architectures that do not grow ignore this.
         """
 
     def with_labels(self, z: Tensor, labels: Tensor) -> Tensor:
-        """The latent vectors (N, latent_size) with the labels, int64 (N,), in place of those that they hold.
+        """Replace the labels in inputs (N, input_size) by the given ones, int64 (N,).
 
         Raises:
-            ValueError: the generator knows no labels, or not these.
+            ValueError: the generator has no labels, or not these.
         """
         classes = len(self.class_names)
         if classes == 0:
@@ -67,16 +68,16 @@ class Generator(nn.Module, ABC):
             raise ValueError(f"labels must be from 0 to {classes - 1}")
         return torch.cat([z[:, :-classes], F.one_hot(labels, classes).to(z)], dim=1)
 
-    def with_drawn_labels(self, noise: Tensor, rng: torch.Generator) -> Tensor:
-        """Noise (N, ...) followed by labels drawn evenly, one hot: (N, latent_size). The end of a prior."""
+    def with_random_labels(self, z: Tensor, rng: torch.Generator) -> Tensor:
+        """Append uniformly drawn one-hot labels, if the generator has labels, to z (N, ...): (N, input_size)."""
         classes = len(self.class_names)
         if classes == 0:
-            return noise
-        labels = torch.randint(classes, (len(noise),), generator=rng)
-        return torch.cat([noise, F.one_hot(labels, classes).float()], dim=1)
+            return z
+        labels = torch.randint(classes, (len(z),), generator=rng)
+        return torch.cat([z, F.one_hot(labels, classes).float()], dim=1)
 
     def forward(self, z: Tensor) -> list[Tensor]:
-        """All pictures of `stream`, coarse to fine. z: (N, latent_size)."""
+        """All images of `stream`, coarse to fine. z: (N, input_size)."""
         return list(self.stream(z))
 
 
@@ -94,4 +95,12 @@ def check_widths(resolution: int, widths: Sequence[int]) -> None:
         raise ValueError(
             f"widths must be {levels} numbers from 1 to 4096, one per resolution from 4 to {resolution}; "
             f"got {list(widths)}"
+        )
+
+
+def check_labels(classes: int) -> None:
+    """Raise ValueError if there are no labels for a network to be conditioned on."""
+    if classes == 0:
+        raise ValueError(
+            "the networks are conditional: prepare the data with labels, or choose a recipe that needs none"
         )

@@ -1,4 +1,4 @@
-"""Draw pictures from a trained generator: `python -m models.sample MODEL_DIR --seeds 0-15 --out grid.png`."""
+"""Generate images with a trained generator: `python -m models.sample MODEL --seeds 0-15 --out grid.png`."""
 
 import math
 import sys
@@ -19,32 +19,36 @@ from models.sampler import Sampler, check_label
 
 MAX_SEEDS = 10_000
 MAX_SEED = 2**32 - 1
-MAX_GRID = 2**28  # pixels; a grid is held in memory as a whole
+MAX_GRID = 2**28  # pixels; the whole grid is held in memory
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draw pictures from a trained generator. One seed gives one picture, whatever else is drawn."""
+    """Generate images with a trained generator. A seed always gives the same image, whatever else is generated."""
 
-    model: Annotated[Path, tyro.conf.Positional]
-    """a model's folder, or a training run (its newest checkpoint)"""
-    seeds: str
-    """which pictures, such as 0-15,20,31"""
-    out: Path
-    """FILE.png for a grid of all, or a folder for a SEED.png each"""
-    resolution: int | None = None
-    """shorter side in pixels, one that the model yields; the largest by default"""
-    truncation: float = 1.0
-    """variety, from 0 (the most typical picture) to 1 (the full range)"""
-    label: str | None = None
-    """what the pictures are of, by name, for a model of labelled pictures; without it each seed draws its own"""
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """folder of a model, or of a training run (its newest checkpoint is used)"""
+    seeds: Annotated[str, tyro.conf.arg(metavar="SEEDS")]
+    """numbers and ranges, such as 0-15,20,31"""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE|FOLDER")]
+    """FILE.png for a grid of all images, or a folder for one SEED.png each"""
+    resolution: Annotated[
+        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: the largest)")
+    ] = None
+    """shorter side of the images, one that the model yields"""
+    truncation: Annotated[float, tyro.conf.arg(metavar="0..1")] = 1.0
+    """variety, from 0 (the most typical image) to 1 (the full distribution)"""
+    label: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: drawn by each seed)")
+    ] = None
+    """label of all images, for a conditional model"""
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds that a list of numbers and ranges names, both ends included: `0-2,7` is [0, 1, 2, 7].
+    """The seeds in a list of numbers and inclusive ranges: `0-2,7` is [0, 1, 2, 7].
 
     Raises:
-        ValueError: not such a list, out of bounds, or of more than `MAX_SEEDS` seeds.
+        ValueError: not such a list, seeds out of bounds, or more than `MAX_SEEDS` of them.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -56,18 +60,18 @@ def parse_seeds(text: str) -> list[int]:
             )
         span = range(int(first), int(last) + 1)
         if not span or span[-1] > MAX_SEED:
-            raise ValueError(f"--seeds {text[:60]}: {part} does not ascend within 0 to {MAX_SEED}")
+            raise ValueError(f"--seeds {text[:60]}: {part} is not an ascending range within 0 to {MAX_SEED}")
         if len(seeds) + len(span) > MAX_SEEDS:
             raise ValueError(f"--seeds {text[:60]}: at most {MAX_SEEDS} seeds at a time")
         seeds.extend(span)
     return seeds
 
 
-def sample(options: Arguments) -> None:
-    """Draw the pictures and write them.
+def sample(options: Arguments) -> str:
+    """Generate the images and write them. Returns what was written, in words.
 
     Raises:
-        ValueError: an argument is out of bounds, or there is no whole model.
+        ValueError: an argument is out of bounds, or there is no complete model.
     """
     seeds = parse_seeds(options.seeds)
     if not 0 <= options.truncation <= 1:
@@ -79,7 +83,7 @@ def sample(options: Arguments) -> None:
         raise ValueError(f"--out {options.out}: there is no folder {options.out.parent}")
     if options.out.is_file() and to_folder:
         raise ValueError(f"--out {options.out} is a file; name a folder, or a file that ends in .png")
-    torch.set_num_threads(1)  # the last bits depend on it: the pictures are those of the service
+    torch.set_num_threads(1)  # the last bits depend on it; the service does the same
     sampler = Sampler(load_generator(options.model))
     resolutions = sampler.generator.resolutions
     resolution = resolutions[-1] if options.resolution is None else options.resolution
@@ -89,18 +93,21 @@ def sample(options: Arguments) -> None:
         check_label(sampler.generator.class_names, options.label)
     pixels = math.prod(size_at(resolution, sampler.generator.aspect))
     if not to_folder and len(seeds) * pixels > MAX_GRID:
-        raise ValueError(f"a grid holds at most {MAX_GRID // pixels} pictures of this size; name a folder")
+        raise ValueError(
+            f"--out {options.out}: a grid holds at most {MAX_GRID // pixels} images of this size; name a folder"
+        )
 
-    def pictures() -> Iterator[Tensor]:
+    def images() -> Iterator[Tensor]:
         for seed in seeds:
             yield sampler.generate([seed], resolution, options.truncation, options.label)[0]
 
     if to_folder:
         options.out.mkdir(parents=True, exist_ok=True)
-        for seed, picture in zip(seeds, pictures(), strict=True):
-            save_png(picture, options.out / f"{seed}.png")
-    else:
-        save_png(grid(torch.stack(list(pictures()))), options.out)
+        for seed, image in zip(seeds, images(), strict=True):
+            save_png(image, options.out / f"{seed}.png")
+        return f"{len(seeds)} images are in {options.out}"
+    save_png(grid(torch.stack(list(images()))), options.out)
+    return f"a grid of {len(seeds)} images is in {options.out}"
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Show how pictures come about, step by step: `python -m models.show_steps MODEL_DIR --seeds 0-7 --out steps.png`."""
+"""Show how images are generated, step by step: `python -m models.show_steps MODEL --seeds 0-7 --out steps.png`."""
 
 import sys
 from collections.abc import Iterator
@@ -23,18 +23,18 @@ from models.sampler import Sampler
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draw a sheet with a line for each seed: the canvas after each step of DRAW or GRAN, each resolution of others."""
+    """Write a sheet with a row per seed: the canvas after each step (DRAW, GRAN) or each resolution (others)."""
 
-    model: Annotated[Path, tyro.conf.Positional]
-    """a model's folder, or a training run (its newest checkpoint)"""
-    seeds: str
-    """which pictures, such as 0-7,20; those that models.sample draws"""
-    out: Path
-    """FILE.png"""
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """folder of a model, or of a training run (its newest checkpoint is used)"""
+    seeds: Annotated[str, tyro.conf.arg(metavar="SEEDS")]
+    """numbers and ranges, such as 0-7,20; the images are those of models.sample"""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.png")]
+    """image file to write"""
 
 
 def stages(sampler: Sampler, seed: int) -> Iterator[Tensor]:
-    """Yield a seed's picture as it comes about: uint8 (1, C, H, W), the last one finished."""
+    """Yield the stages of a seed's image: uint8 (1, C, H, W), the finished one last."""
     generator = sampler.generator
     if not isinstance(generator, DRAWGenerator | GRANGenerator):
         yield from sampler.stream([seed])
@@ -46,12 +46,12 @@ def stages(sampler: Sampler, seed: int) -> Iterator[Tensor]:
 
 
 def sheet(sampler: Sampler, seeds: list[int]) -> Tensor:
-    """A line for each seed, a column for each stage, all as large as the last: uint8 (C, H, W).
+    """A row per seed, a column per stage, all as large as the last: uint8 (C, H, W).
 
     Raises:
         ValueError: it would be too large.
     """
-    lines: list[Tensor] = []
+    rows: list[Tensor] = []
     for seed in seeds:
         *coarse, last = stages(sampler, seed)
         fit = MAX_GRID // ((1 + len(coarse)) * last[0, 0].numel())
@@ -59,26 +59,27 @@ def sheet(sampler: Sampler, seeds: list[int]) -> Tensor:
             raise ValueError(f"a sheet holds at most {fit} seeds of this model, not {len(seeds)}")
         side = resolution_of(last)
         enlarged = [F.interpolate(stage, scale_factor=side // resolution_of(stage)) for stage in coarse]
-        lines.extend([*enlarged, last])
-    return grid(torch.cat(lines), len(lines) // len(seeds))
+        rows.extend([*enlarged, last])
+    return grid(torch.cat(rows), len(rows) // len(seeds))
 
 
-def draw(options: Arguments) -> None:
-    """Draw the sheet and write it.
+def write_sheet(options: Arguments) -> str:
+    """Generate the sheet and write it. Returns what was written, in words.
 
     Raises:
-        ValueError: an argument is out of bounds, or there is no whole model.
+        ValueError: an argument is out of bounds, or there is no complete model.
     """
     seeds = parse_seeds(options.seeds)
     if options.out.suffix.lower() != ".png" or not options.out.absolute().parent.is_dir():
         raise ValueError(f"--out {options.out} must be a file that ends in .png, in a folder that exists")
-    torch.set_num_threads(1)  # the last bits depend on it: the pictures are those of the service
+    torch.set_num_threads(1)  # the last bits depend on it; the service does the same
     save_png(sheet(Sampler(load_generator(options.model)), seeds), options.out)
+    return f"the steps of {len(seeds)} images are in {options.out}"
 
 
 def main() -> int:
     """Run the command line and return its exit status."""
-    return exit_status(lambda: draw(tyro.cli(Arguments, prog="python -m models.show_steps")))
+    return exit_status(lambda: write_sheet(tyro.cli(Arguments, prog="python -m models.show_steps")))
 
 
 if __name__ == "__main__":

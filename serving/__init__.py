@@ -1,1 +1,1 @@
-"""The HTTP service: models from disk, pictures out. Knows of the project only `models`."""
+"""The HTTP service: models from disk, images out. Of the project, it imports only `models` and `common`."""

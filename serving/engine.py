@@ -1,9 +1,9 @@
-"""Fast inference: models by name, a pool of threads, one picture per pass.
+"""Inference: models by name, a pool of threads, one image per forward pass.
 
-A picture's last bits depend on what else is in its batch and on how many threads share a convolution (by
-about 1e-5, enough to move a byte here and there). So each picture is a forward pass of its own, always on one
-thread, and a batch is spread over the cores: one seed stays one picture, and no core waits for another within
-one. `python -m serving.engine` tells whether the models that would be served can be.
+An image's last bits depend on what else is in its batch and on how many threads share a convolution (by about 1e-5,
+enough to change a byte here and there). So each image is a forward pass of its own, always on one thread, and a batch
+is spread over the cores: a seed always gives the same image, and no core waits for another within one image.
+`python -m serving.engine` checks that the models to serve can be loaded.
 """
 
 import json
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from common.aspect import size_at
+from common.command import exit_status
 from models.checkpoint import find_model, load_generator, read_config
 from models.sampler import Sampler, check_label
 from serving.schemas import MAX_PIXELS, MAX_SEED, Format, GenerateRequest, GrowRequest, Layout, RefusedError
@@ -35,64 +36,65 @@ class Model:
 
     sampler: Sampler
     architecture: str
-    about: Any  # what its config.json says of the weights
+    about: Any  # `about` of its config.json
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """Shorter sides of the pictures it yields, pixels, coarse to fine."""
+        """Shorter sides of the images that it yields, pixels, coarse to fine."""
         return self.sampler.generator.resolutions
 
     def size(self, resolution: int) -> tuple[int, int]:
-        """Height and width of its pictures at a resolution."""
+        """Height and width of its images at a resolution."""
         return size_at(resolution, self.sampler.generator.aspect)
 
     @property
     def channels(self) -> int:
-        """Of its pictures: 1 grey, 3 RGB, 4 RGBA."""
+        """Channels of its images: 1 grey, 3 RGB, 4 RGBA."""
         return self.sampler.generator.image_channels
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What it paints pictures of; empty if that cannot be chosen."""
+        """Names of its labels; empty for a model without labels."""
         return self.sampler.generator.class_names
 
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """A request made definite: nothing left to choose, and all of it can be done."""
+    """A valid request with all defaults filled in."""
 
     model: str
     seeds: range
     resolution: int
     truncation: float
-    labels: tuple[str, ...]  # of each seed; empty for a model without
+    labels: tuple[str, ...]  # label of each seed; empty for a model without labels
     format: Format
-    layout: Layout | None  # None for a single picture
+    layout: Layout | None  # None for a single image
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture of an order."""
+    """One image of a request."""
 
-    order: ResolvedRequest
+    request: ResolvedRequest
     seed: int
 
     @property
     def label(self) -> str | None:
-        """What it is a picture of; None for a model without labels."""
-        return self.order.labels[self.seed - self.order.seeds[0]] if self.order.labels else None
+        """The image's label; None for a model without labels."""
+        labels = self.request.labels
+        return labels[self.seed - self.request.seeds[0]] if labels else None
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A job done: uint8 (C, H, W)."""
+class GeneratedImage:
+    """The result of a job."""
 
     job: Job
-    image: Tensor
+    pixels: Tensor  # uint8 (C, H, W)
 
 
 def model_folders() -> list[Path]:
-    """The folders to serve: those that `CRESCENDO_MODELS` names, else all under `models/pretrained`.
+    """The model folders to serve: those named by `CRESCENDO_MODELS`, or else all in `models/pretrained`.
 
     Raises:
         ValueError: there is none.
@@ -110,18 +112,18 @@ def model_folders() -> list[Path]:
 
 
 def load_models(paths: Sequence[Path], device: str) -> dict[str, Model]:
-    """Load models, by the names of their folders.
+    """Load models. Each is served under the name of its folder.
 
     Raises:
-        ValueError: one of them is missing or damaged, or cannot go by its folder's name; says which.
+        ValueError: a model is missing or damaged, or its folder's name cannot be used; the message says which.
     """
     models: dict[str, Model] = {}
     for path in paths:
         name = path.resolve().name
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
             raise ValueError(
-                f"{path}: a model goes by its folder's name, and {name!r} has other signs than letters, "
-                "digits, . _ -; rename the folder"
+                f"{path}: a model is served under its folder's name, and {name!r} has characters other than "
+                "letters, digits, '.', '_' and '-'; rename the folder"
             )
         if name in models:
             raise ValueError(
@@ -134,7 +136,7 @@ def load_models(paths: Sequence[Path], device: str) -> dict[str, Model]:
 
 
 class Engine:
-    """Paints orders on a pool of threads.
+    """Generates images on a pool of threads.
 
     Raises:
         ValueError: see `model_folders` and `load_models`.
@@ -144,32 +146,30 @@ class Engine:
         assert models
         self.models = models
         self.default = next(iter(models))
-        # Each painter computes alone: the bits of a picture depend on the number of threads per operation.
-        self.pool = ThreadPoolExecutor(threads, "painter", initializer=lambda: torch.set_num_threads(1))
+        # One thread per operation: the bits of an image depend on the number of threads.
+        self.pool = ThreadPoolExecutor(threads, "generator", initializer=lambda: torch.set_num_threads(1))
 
     @classmethod
     def start(cls) -> "Engine":
-        """The engine for `model_folders()`: on CUDA if there, else on the cores that torch would use."""
+        """The engine for `model_folders()`, on CUDA if available, or else on as many cores as torch would use."""
         threads = torch.get_num_threads()  # the cores, or OMP_NUM_THREADS
         torch.set_num_threads(1)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.backends.cudnn.deterministic = True
         engine = cls(load_models(model_folders(), device), threads if device == "cpu" else 1)
-        for name in engine.models:
-            engine.paint(
-                [Job(engine.order(GrowRequest(seed=0, model=name)), 0)]
-            )  # the first pass sets kernels up
+        for name in engine.models:  # the first pass sets up kernels
+            engine.generate([Job(engine.resolve(GrowRequest(seed=0, model=name)), 0)])
         return engine
 
-    def order(self, request: GrowRequest) -> ResolvedRequest:
-        """Fill in what a request leaves open.
+    def resolve(self, request: GrowRequest) -> ResolvedRequest:
+        """Check a request against its model, and fill in its defaults.
 
         Raises:
-            RefusedError: an unknown model, or what that model cannot do.
+            RefusedError: an unknown model, or something that the model cannot do.
         """
         name = self.default if request.model is None else request.model
         if name not in self.models:
-            raise RefusedError(404, f"there is no model {name!r}; there are: {', '.join(self.models)}")
+            raise RefusedError(404, f"there is no model {name!r}; the models are {', '.join(self.models)}")
         model = self.models[name]
         resolution = model.resolutions[-1] if request.resolution is None else request.resolution
         if resolution not in model.resolutions:
@@ -177,7 +177,7 @@ class Engine:
             raise RefusedError(400, f"model {name} has no resolution {resolution}; it has {sides}")
         if request.format == "jpeg" and model.channels == 4:
             raise RefusedError(
-                400, f"model {name} paints transparency, which jpeg has not; ask for png or webp"
+                400, f"model {name} generates transparency, which jpeg does not support; request png or webp"
             )
         count, layout = 1, None
         if isinstance(request, GenerateRequest):
@@ -187,7 +187,7 @@ class Engine:
         if count * pixels > MAX_PIXELS:
             most = MAX_PIXELS // pixels
             raise RefusedError(
-                400, f"at resolution {resolution} count must be at most {most}; ask several times"
+                400, f"at resolution {resolution} count must be at most {most}; send several requests"
             )
         seed = secrets.randbelow(MAX_SEED + 2 - count) if request.seed is None else request.seed
         if seed + count - 1 > MAX_SEED:
@@ -207,35 +207,32 @@ class Engine:
         drawn = (model.sampler.label(seed) for seed in seeds)
         return tuple(label for label in drawn if label is not None)
 
-    def paint(self, jobs: Sequence[Job]) -> list[Picture]:
-        """Paint a batch, its pictures side by side on the cores."""
-        return list(self.pool.map(self._paint, jobs))
+    def generate(self, jobs: Sequence[Job]) -> list[GeneratedImage]:
+        """Generate a batch of images, in parallel on the cores."""
+        return list(self.pool.map(self._generate, jobs))
 
-    def _paint(self, job: Job) -> Picture:
-        order = job.order
-        sampler = self.models[order.model].sampler
-        return Picture(job, sampler.generate([job.seed], order.resolution, order.truncation, job.label)[0])
+    def _generate(self, job: Job) -> GeneratedImage:
+        request = job.request
+        sampler = self.models[request.model].sampler
+        images = sampler.generate([job.seed], request.resolution, request.truncation, job.label)
+        return GeneratedImage(job, images[0])
 
-    def stages(self, order: ResolvedRequest) -> list[int]:
-        """The resolutions of a growing picture, coarse to fine."""
-        return [side for side in self.models[order.model].resolutions if side <= order.resolution]
+    def stages(self, request: ResolvedRequest) -> list[int]:
+        """The resolutions of a growing image, coarse to fine."""
+        return [side for side in self.models[request.model].resolutions if side <= request.resolution]
 
-    def grow(self, order: ResolvedRequest) -> Iterator[Tensor]:
-        """The first picture of an order at each resolution, uint8 (C, H, W), each computed when asked for."""
-        first = Job(order, order.seeds[0])
-        for images in self.models[order.model].sampler.stream([first.seed], order.truncation, first.label):
+    def grow(self, request: ResolvedRequest) -> Iterator[Tensor]:
+        """Yield a request's first image at each resolution, uint8 (C, H, W). Each is computed when it is needed."""
+        first = Job(request, request.seeds[0])
+        sampler = self.models[request.model].sampler
+        for images in sampler.stream([first.seed], request.truncation, first.label):
             yield images[0].cpu()
 
 
-def check() -> int:
-    """Load the models that would be served; say which, or what is wrong. Returns the exit code, 0 or 2."""
-    try:
-        print("models:", ", ".join(load_models(model_folders(), "cpu")))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+def main() -> int:
+    """Load the models that would be served, and name them. Returns the exit status."""
+    return exit_status(lambda: "models: " + ", ".join(load_models(model_folders(), "cpu")))
 
 
 if __name__ == "__main__":
-    sys.exit(check())
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The door: reads, bounds and checks every request before any work is done, and refuses with a sentence."""
+"""Reads, bounds and checks every request before any work is done; refuses invalid ones with a sentence."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,29 +10,29 @@ from serving.schemas import MAX_BODY, GrowRequest, RefusedError, parse
 
 
 class Gate:
-    """ASGI middleware that turns a POST to one of `kinds` into an order, found at `request.state.order`.
+    """ASGI middleware that parses and resolves POST requests; the result is at `request.state.resolved`.
 
-    A request that cannot be met is answered here, with 4xx and `{"error": "a sentence"}`.
+    An invalid request is answered here, with status 4xx and `{"error": "a sentence"}`.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        kinds: Mapping[str, type[GrowRequest]],  # what is asked for, by path
-        order: Callable[[GrowRequest], object],  # makes a request definite, or raises RefusedError
+        kinds: Mapping[str, type[GrowRequest]],  # types of requests, by path
+        resolve: Callable[[GrowRequest], object],  # resolves a request, or raises RefusedError
     ) -> None:
-        self.app, self.kinds, self.order = app, kinds, order
+        self.app, self.kinds, self.resolve = app, kinds, resolve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self.kinds:
             try:
                 headers = Headers(scope=scope)
                 request = parse(self.kinds[scope["path"]], headers, await _body(headers, receive))
-                scope.setdefault("state", {})["order"] = self.order(request)
+                scope.setdefault("state", {})["resolved"] = self.resolve(request)
             except RefusedError as refused:
-                answer = JSONResponse({"error": str(refused)}, refused.status)
-                return await answer(scope, receive, send)
+                response = JSONResponse({"error": str(refused)}, refused.status)
+                return await response(scope, receive, send)
         return await self.app(scope, receive, send)
 
 

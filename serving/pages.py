@@ -1,4 +1,4 @@
-"""What is read with GET: the models, the studio page, the documentation of the interface."""
+"""GET pages: the list of models, the studio, the documentation of the API."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from serving.engine import Engine
 
 _STUDIO = Path(__file__).with_name("studio")
-# The pages load nothing from elsewhere, and a browser holds them to it.
+# The pages load nothing from other hosts, and browsers enforce it.
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
 _DOCS_POLICY = _POLICY.replace("style-src", "style-src 'unsafe-inline'").replace("img-src", "img-src blob:")
 
 _INFO = {
     "title": "Crescendo",
-    "version": "1",  # of the interface
-    "description": "Pictures from seeds, whole or as they grow. The studio at / is a client of it.",
+    "version": "1",  # of the API
+    "description": "Images from seeds, finished or as they grow. The studio at / is a client of this API.",
 }
 _MODELS_PATH = {
     "get": {
-        "summary": "The models that are served",
-        "description": "Name, architecture, resolutions (shorter sides), height and width of the largest picture, "
-        "channels, labels, default or not, what is known of each.",
+        "summary": "The models",
+        "description": "Name, architecture, resolutions (shorter sides), height and width of the largest image, "
+        "channels, labels, whether it is the default, further information.",
         "operationId": "Crescendo__models",
         "tags": ["Service APIs"],
         "responses": {"200": {"description": "Successful Response", "content": {"application/json": {}}}},

@@ -1,4 +1,4 @@
-"""What a client may ask for. Every field is bounded, and what is out of bounds is refused with a sentence."""
+"""Requests. Every field is bounded, and values out of bounds are refused with a sentence."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeVar
@@ -6,8 +6,8 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MAX_SEED = 2**32 - 1
-MAX_COUNT = 64  # pictures per request
-MAX_PIXELS = 2**24  # of all pictures of a request together
+MAX_COUNT = 64  # images per request
+MAX_PIXELS = 2**24  # in all images of a request together
 MAX_BODY = 16 * 1024  # bytes of a request
 
 Format = Literal["png", "jpeg", "webp"]
@@ -16,7 +16,7 @@ _Request = TypeVar("_Request", bound="GrowRequest")
 
 
 class RefusedError(Exception):
-    """A request that cannot be met: the HTTP status, and why in a sentence for the client."""
+    """An invalid request, with the HTTP status and a sentence for the client."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -24,47 +24,52 @@ class RefusedError(Exception):
 
 
 class GrowRequest(BaseModel):
-    """One picture."""
+    """One image."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: int | None = Field(
-        default=None, ge=0, le=MAX_SEED, description="which picture; without it a random one"
+        default=None, ge=0, le=MAX_SEED, description="seed of the image; random by default"
     )
     model: str | None = Field(
-        default=None, max_length=100, description="a name from /models; without it the default one"
+        default=None, max_length=100, description="name from /models; the default model by default"
     )
     resolution: int | None = Field(
         default=None,
         ge=1,
         le=65536,
-        description="shorter side in pixels, one of the model's; without it the largest",
+        description="shorter side in pixels, one of the model's; the largest by default",
     )
     truncation: float = Field(
-        default=1.0, ge=0, le=1, description="variety: 0 the most typical picture, 1 the full range"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="variety, from 0 (the most typical image) to 1 (the full distribution)",
     )
     label: str | None = Field(
         default=None,
         max_length=255,
-        description="what it is a picture of, one of the model's labels; without it what the seed draws",
+        description="one of the model's labels; drawn by the seed by default",
     )
     format: Format = Field(default="png", description="png and webp are lossless, jpeg is not")
 
 
 class GenerateRequest(GrowRequest):
-    """One picture or several, of successive seeds."""
+    """One image, or several of successive seeds."""
 
-    count: int = Field(default=1, ge=1, le=MAX_COUNT, description="how many: seeds seed, seed + 1, ...")
+    count: int = Field(
+        default=1, ge=1, le=MAX_COUNT, description="number of images, of seeds seed, seed + 1, ..."
+    )
     layout: Layout = Field(
-        default="grid", description="several as one picture side by side, or a zip of SEED.FORMAT each"
+        default="grid", description="several images as one grid, or as a zip of files SEED.FORMAT"
     )
 
 
 def parse(kind: type[_Request], headers: Mapping[str, str], body: bytes) -> _Request:
-    """Read a request body; an empty one leaves every field at its default.
+    """Read a request body. An empty body leaves every field at its default.
 
     Raises:
-        RefusedError: not declared as JSON, not JSON, or not of this kind.
+        RefusedError: not declared as JSON, not JSON, or not a valid request of this kind.
     """
     declared = headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and declared != "application/json":

@@ -1,4 +1,4 @@
-"""Prepared data sets of pictures that a test has made."""
+"""Prepared data sets of the images that a test has made."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,12 +6,13 @@ from string import ascii_lowercase
 
 from torch import Tensor
 
+from common.images import encode_png
 from data_prep import pyramid
-from data_prep.store import PyramidWriter, Row, encode_png
+from data_prep.store import PyramidWriter, Row
 
 
 def write_dataset(folder: Path, images: Tensor, labels: Sequence[int] = ()) -> Path:
-    """A data set of the pictures, uint8 (N, C, H, W), and their labels, whose names are a, b, c..."""
+    """Write a data set of images, uint8 (N, C, H, W), and their labels, whose names are a, b, c, ..."""
     folder.mkdir()
     _, channels, height, width = images.shape
     size = min(height, width)

@@ -1,22 +1,22 @@
-"""Generative Adversarial Nets (Goodfellow et al. 2014, arXiv 1406.2661): the dense networks of its digits.
+"""Generative Adversarial Nets (Goodfellow et al. 2014, arXiv 1406.2661): the dense networks for digits.
 
-Sizes and first weights are those of the authors' code for MNIST.
+Sizes and initialization are those of the authors' code for MNIST.
 
-Deviations: noise is N(0, I) and pictures end in tanh, the sigmoid of pictures in [-1, 1]; the output's bias begins at
-0, not at the data's mean; sizes are powers of two.
+Deviations: z is N(0, I), and images end in tanh, the counterpart of the sigmoid for the range [-1, 1]; the output's
+bias is 0 at first, not the data's mean; sizes are powers of two.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from common.aspect import SQUARE, checked, size_at
+from common.aspect import SQUARE, checked_aspect, size_at
 from models.discriminator import Discriminator, DiscriminatorOutput
 from models.generator import Generator, check_resolution
-from models.layers.equalized import Dropout
+from models.layers.dropout import Dropout
 
 
 def _dense(n_in: int, n_out: int, limit: float) -> nn.Linear:
@@ -28,7 +28,7 @@ def _dense(n_in: int, n_out: int, limit: float) -> nn.Linear:
 
 
 class MLPGenerator(Generator):
-    """z ~ N(0, I) -> two layers of ReLU -> the image, in [-1, 1] by tanh."""
+    """z ~ N(0, I) -> two ReLU layers -> the image, in [-1, 1] by tanh."""
 
     def __init__(
         self,
@@ -36,12 +36,13 @@ class MLPGenerator(Generator):
         hidden: int = 1200,  # units of each hidden layer
         latent_size: int = 100,  # length of z
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
-        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+        aspect: Sequence[int] = SQUARE,  # height and width of the image at resolution 4
     ) -> None:
         super().__init__()
         check_resolution(resolution)
-        self.resolutions, self.aspect = (resolution,), checked(aspect)
-        self.hidden, self.latent_size, self.image_channels = hidden, latent_size, image_channels
+        self.resolutions, self.aspect = (resolution,), checked_aspect(aspect)
+        self.latent_size = self.input_size = latent_size
+        self.image_channels = image_channels
         self.shape = (image_channels, *size_at(resolution, self.aspect))
         self.layers = nn.Sequential(
             *(_dense(latent_size, hidden, 0.05), nn.ReLU()),
@@ -50,26 +51,16 @@ class MLPGenerator(Generator):
         )
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """N(0, I): (count, latent_size)."""
+        """Z ~ N(0, I): (count, input_size)."""
         return torch.randn(count, self.latent_size, generator=rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        """Yield the image (N, image_channels, H, W). Truncation makes the noise smaller."""
+        """Yield the image (N, image_channels, H, W). Truncation scales z."""
         yield self.layers(z * truncation).view(z.shape[0], *self.shape)
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "resolution": self.resolutions[-1],
-            "hidden": self.hidden,
-            "latent_size": self.latent_size,
-            "image_channels": self.image_channels,
-            "aspect": list(self.aspect),
-        }
 
 
 class Maxout(nn.Module):
-    """The largest of several dense layers, unit by unit (Goodfellow et al. 2013, arXiv 1302.4389).
+    """The maximum of several dense layers, unit by unit (Goodfellow et al. 2013, arXiv 1302.4389).
 
     (N, n_in) -> (N, units).
     """
@@ -78,7 +69,7 @@ class Maxout(nn.Module):
         self,
         n_in: int,  # input features
         units: int,  # output features
-        pieces: int,  # dense layers
+        pieces: int,  # number of dense layers
     ) -> None:
         super().__init__()
         self.dense = _dense(n_in, units * pieces, 0.005)
@@ -90,20 +81,20 @@ class Maxout(nn.Module):
 
 
 class MaxoutDiscriminator(Discriminator):
-    """The image -> two maxout layers -> logits, with dropout of 0.2 before the first and of 0.5 before the others."""
+    """The image -> two maxout layers -> logits, with dropout of 0.2 before the first and 0.5 before the others."""
 
     def __init__(
         self,
         resolution: int = 32,  # shorter side of the image, pixels
         units: int = 240,  # of each hidden layer
-        pieces: int = 5,  # that maxout takes the largest of
+        pieces: int = 5,  # dense layers that maxout takes the maximum of
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
-        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+        aspect: Sequence[int] = SQUARE,  # height and width of the image at resolution 4
     ) -> None:
         super().__init__()
         check_resolution(resolution)
         self.resolutions, self.feature_size = (resolution,), units
-        inputs = image_channels * math.prod(size_at(resolution, checked(aspect)))
+        inputs = image_channels * math.prod(size_at(resolution, checked_aspect(aspect)))
         self.layers = nn.Sequential(
             *(Dropout(0.2), Maxout(inputs, units, pieces)),
             *(Dropout(0.5), Maxout(units, units, pieces)),
@@ -111,6 +102,6 @@ class MaxoutDiscriminator(Discriminator):
         )
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:  # noqa: ARG002
-        """Judge the images [(N, C, H, W)]: logits (N,)."""
+        """Evaluate images [(N, C, H, W)]: logits (N,)."""
         features = self.layers[:-2](images[-1].flatten(1))
         return DiscriminatorOutput(self.layers[-2:](features).flatten(), features=features)

@@ -1,32 +1,28 @@
 """MSG-GAN: Multi-Scale Gradients for Generative Adversarial Networks (Karnewar & Wang 2020, arXiv 1903.06048).
 
-This is the first version (BMSG-GAN, 2019) by its authors' code: the generator emits an image at every resolution in
-one pass, the discriminator receives all of them. Both may have self-attention (see `attention.py`), which the paper
-has not.
+This is the first version (BMSG-GAN, 2019), following its authors' code: the generator yields an image at every
+resolution in one pass, the discriminator receives all of them.
 
-Deviations: the 4x4 transposed convolution on the latent is written as a dense layer (the same function).
+Deviations: the 4x4 transposed convolution of z is written as a dense layer (the same function). Both networks may have
+self-attention (see `attention.py`), which the paper does not have.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.aspect import SQUARE, checked
+from common.aspect import SQUARE, checked_aspect
 from models.architectures.progan import GeneratorBlock, paper_widths
 from models.discriminator import Discriminator, DiscriminatorOutput
 from models.generator import Generator, check_resolution
-from models.layers.attention import Equalized, attentions
-from models.layers.equalized import (
-    EqualizedConv2d,
-    EqualizedLinear,
-    MinibatchStdDev,
-    PixelNorm,
-    leaky,
-)
+from models.layers.attention import attentions
+from models.layers.equalized import EqualizedConv1x1, EqualizedConv2d, EqualizedLinear, leaky_relu
+from models.layers.minibatch import MinibatchStdDev
+from models.layers.normalization import PixelNorm
 
 Combination = Literal["simple", "lin_cat", "cat_lin"]
 
@@ -50,13 +46,14 @@ class MSGGenerator(Generator):
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         latent_size: int = 512,  # length of z
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
-        attention: Sequence[int] = (),  # resolutions of the features that have it
-        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+        attention: Sequence[int] = (),  # resolutions of the features that have self-attention
+        aspect: Sequence[int] = SQUARE,  # height and width of the image at resolution 4
     ) -> None:
         super().__init__()
         self.widths = tuple(widths) if widths is not None else paper_widths(resolution)
         _check_widths(resolution, self.widths)
-        self.latent_size, self.image_channels, self.aspect = latent_size, image_channels, checked(aspect)
+        self.latent_size = self.input_size = latent_size
+        self.image_channels, self.aspect = image_channels, checked_aspect(aspect)
         self.resolutions = tuple(4 << level for level in range(len(self.widths)))
         first = self.widths[0]
         self.dense = EqualizedLinear(latent_size, first * math.prod(self.aspect))
@@ -65,30 +62,29 @@ class MSGGenerator(Generator):
         self.blocks = nn.ModuleList(
             GeneratorBlock(a, b) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
-        self.attention = tuple(attention)
-        self.attentions = attentions(self.resolutions, self.widths, attention, Equalized)
+        self.attentions = attentions(self.resolutions, self.widths, attention, EqualizedConv1x1)
         self.to_rgb = nn.ModuleList(EqualizedConv2d(width, image_channels, 1) for width in self.widths)
         self.center: Tensor  # mean of the coarsest features over the prior
         self.register_buffer("center", torch.zeros(first, *self.aspect))
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """Uniform on the sphere of radius sqrt(latent_size): (count, latent_size)."""
+        """z, uniform on the sphere of radius sqrt(latent_size): (count, input_size)."""
         z = torch.randn(count, self.latent_size, generator=rng)
         return F.normalize(z) * math.sqrt(self.latent_size)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield images (N, image_channels, H, W) at 4, 8, ..., resolution.
 
-        Pixel norm takes the length of z away, so truncation moves the coarsest features towards their mean instead, as
-        StyleGAN does with its intermediate latent (Karras et al. 2019, arXiv 1812.04948, appendix B).
+        Pixel norm removes the length of z, so truncation moves the coarsest features toward their mean instead, as
+        StyleGAN does with its intermediate latents (Karras et al. 2019, arXiv 1812.04948, appendix B).
         """
         x = self._root(z)
         if truncation != 1:
             x = self.center + (x - self.center) * truncation
-        for grow, attention, to_rgb in zip(
+        for block, attention, to_rgb in zip(
             [nn.Identity(), *self.blocks], self.attentions, self.to_rgb, strict=True
         ):
-            x = attention(grow(x))
+            x = attention(block(x))
             yield to_rgb(x)
 
     @torch.no_grad()
@@ -98,31 +94,20 @@ class MSGGenerator(Generator):
         self.center.copy_(self._root(z).mean(0))
 
     def _root(self, z: Tensor) -> Tensor:
-        """The coarsest features: (N, latent_size) -> (N, C, *frame)."""
-        x = leaky(self.dense(z)).view(z.shape[0], -1, *self.aspect)
-        return cast(Tensor, self.norm(leaky(self.conv(x))))
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "resolution": self.resolutions[-1],
-            "widths": list(self.widths),
-            "latent_size": self.latent_size,
-            "image_channels": self.image_channels,
-            "attention": list(self.attention),
-            "aspect": list(self.aspect),
-        }
+        """The coarsest features: (N, input_size) -> (N, C, *aspect)."""
+        x = leaky_relu(self.dense(z)).view(z.shape[0], -1, *self.aspect)
+        return cast(Tensor, self.norm(leaky_relu(self.conv(x))))
 
 
 class _Combine(nn.Module):
-    """phi, which joins the image of a scale to the features from the scale above (paper section 2.1).
+    """phi, which combines the image of a scale with the features of the next finer one (paper section 2.1).
 
     `simple` = cat(x, a); `lin_cat` = cat(conv1x1(x), a); `cat_lin` = conv1x1(cat(x, a)).
     """
 
     def __init__(
         self,
-        how: Combination,  # which phi
+        how: Combination,  # form of phi
         image_channels: int,  # channels of x
         width: int,  # nominal channels at this resolution
     ) -> None:
@@ -151,7 +136,7 @@ class _DiscriminatorBlock(nn.Module):
         self.conv2 = EqualizedConv2d(c_mid, c_out, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(leaky(self.conv2(leaky(self.conv1(x)))), 2)
+        return F.avg_pool2d(leaky_relu(self.conv2(leaky_relu(self.conv1(x)))), 2)
 
 
 class MSGDiscriminator(Discriminator):
@@ -162,9 +147,9 @@ class MSGDiscriminator(Discriminator):
         resolution: int = 1024,  # shorter side of the largest image, pixels
         widths: Sequence[int] | None = None,  # channels at 4x4, 8x8, ...; None for the paper's
         image_channels: int = 3,  # 1 grey, 3 RGB, 4 RGBA
-        combine: Combination = "lin_cat",  # how an image joins the features
-        attention: Sequence[int] = (),  # resolutions of the features that have it, once the image has joined
-        aspect: Sequence[int] = SQUARE,  # height and width of the picture at resolution 4
+        combine: Combination = "lin_cat",  # how images are combined with features
+        attention: Sequence[int] = (),  # resolutions of the combined features that have self-attention
+        aspect: Sequence[int] = SQUARE,  # height and width of the image at resolution 4
     ) -> None:
         super().__init__()
         widths = tuple(widths) if widths is not None else paper_widths(resolution)
@@ -177,20 +162,20 @@ class MSGDiscriminator(Discriminator):
         self.blocks = nn.ModuleList(  # block i works at resolution 8 << i
             _DiscriminatorBlock(inputs[i + 1], widths[i + 1], phi.features) for i, phi in enumerate(combines)
         )
-        self.attentions = attentions(self.resolutions, inputs, attention, Equalized)
+        self.attentions = attentions(self.resolutions, inputs, attention, EqualizedConv1x1)
         self.feature_size = first = widths[0]
         self.stddev = MinibatchStdDev()
         self.conv = EqualizedConv2d(inputs[0] + 1, first, 3)
-        self.conv_last = EqualizedConv2d(first, first, checked(aspect), padding=0)
+        self.conv_last = EqualizedConv2d(first, first, checked_aspect(aspect), padding=0)
         self.logits = EqualizedConv2d(first, 1, 1)
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:  # noqa: ARG002
-        """Judge one picture per sample, given at every resolution: [(N, C, H, W), ...] -> logits (N,)."""
+        """Evaluate images, each at every resolution: [(N, C, H, W), ...] -> logits (N,)."""
         *coarse, finest = self.attentions
         a = finest(self.from_rgb(images[-1]))
         scales = zip(images[:-1], self.blocks, self.combines, coarse, strict=True)
         for x, block, phi, attention in reversed(list(scales)):
             a = attention(phi(x, block(a)))
-        a = leaky(self.conv(self.stddev(a)))
-        a = leaky(self.conv_last(a))  # (N, C, 1, 1)
+        a = leaky_relu(self.conv(self.stddev(a)))
+        a = leaky_relu(self.conv_last(a))  # (N, C, 1, 1)
         return DiscriminatorOutput(self.logits(a).flatten(), features=a.flatten(1))

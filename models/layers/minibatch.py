@@ -1,10 +1,15 @@
-"""What tells a discriminator of a batch's variety, and any discriminator with it.
+"""Layers that show a discriminator how varied a batch is, and a discriminator that adds one of them to another.
 
-Minibatch discrimination is of "Improved Techniques for Training GANs" (Salimans et al. 2016, arXiv 1606.03498, section
-3.2), the minibatch standard deviation (see `layers.py`) of ProGAN. `MinibatchDifference` is the plainest of the kind:
-how far a sample is from the batch's mean.
+Minibatch discrimination: "Improved Techniques for Training GANs" (Salimans et al. 2016, arXiv 1606.03498, section 3.2).
+Minibatch standard deviation: "Progressive Growing of GANs" (Karras et al. 2018, arXiv 1710.10196, section 3), here in
+two forms: over the groups of its authors' code (`GroupStdDev`), and as one scalar for the whole batch, as in BMSG-GAN
+(`MinibatchStdDev`; see `msg_gan.py`). `MinibatchDifference` is the simplest: how far a sample is from the batch's mean.
 
-Deviations: none from the paper; the authors' code normalises the tensor's weights and learns an offset.
+All statistics are computed in float32 or wider over the local batch. Training on several processes replaces the
+functions `moments`, `over_batch` and `batch_mean` of these layers by ones that see the batches of all of them.
+
+Deviations: none from the papers; the authors' code of minibatch discrimination normalizes the tensor's weights and
+learns an offset.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,16 +19,72 @@ import torch
 from torch import Tensor, nn
 
 from models.discriminator import Discriminator, DiscriminatorOutput
-from models.layers.equalized import MinibatchStdDev, PerSample, local_mean, over_local_batch, wide
+from models.layers.normalization import Moments, local_moments
+from models.layers.precision import at_least_float32
 
-Variety = Literal["stddev", "discrimination", "difference"]
+MinibatchLayer = Literal["stddev", "discrimination", "difference"]
+PerSample = Callable[[Tensor], Tensor]  # a value for each sample of a batch: (N, ...) -> (N, ...)
+
+
+def local_mean(x: Tensor) -> Tensor:
+    """Mean over the local batch (dimension 0, kept)."""
+    return x.mean(0, keepdim=True)
+
+
+def over_local_batch(function: PerSample, x: Tensor) -> Tensor:
+    """Apply the function to the local batch x."""
+    return function(x)
+
+
+class MinibatchStdDev(nn.Module):
+    """Append the batch's mean standard deviation, one scalar, as a channel. (N, C, H, W) -> (N, C + 1, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: Moments = local_moments
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Append the statistic to x."""
+        with torch.autocast(x.device.type, enabled=False):
+            _, variance = self.moments(at_least_float32(x), (0,))  # (1, C, H, W)
+            deviation = (variance + 1e-8).sqrt().mean()  # scalar
+        channel = deviation.to(x.dtype).expand(x.shape[0], 1, *x.shape[2:])
+        return torch.cat([x, channel], dim=1)
+
+
+class GroupStdDev(nn.Module):
+    """Append to each sample the mean standard deviation of its group. (N, C, H, W) -> (N, C + 1, H, W).
+
+    Of M groups, group i mod M holds sample i. All groups have the same size, the largest up to `group` that divides the
+    batch.
+    """
+
+    def __init__(
+        self,
+        group: int = 4,  # samples per group, at most
+    ) -> None:
+        super().__init__()
+        self.group = group
+        self.over_batch: Callable[[PerSample, Tensor], Tensor] = over_local_batch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Append the statistic to x."""
+        with torch.autocast(x.device.type, enabled=False):
+            deviations = self.over_batch(self._deviations, at_least_float32(x))  # (N, 1, 1, 1)
+        return torch.cat([x, deviations.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
+
+    def _deviations(self, x: Tensor) -> Tensor:
+        size = max(size for size in range(1, self.group + 1) if len(x) % size == 0)
+        groups = x.view(size, -1, *x.shape[1:])  # (G, M, C, H, W)
+        variance = (groups - groups.mean(0)).square().mean(0)
+        deviations = (variance + 1e-8).sqrt().mean((1, 2, 3))  # (M)
+        return deviations.repeat(size).view(-1, 1, 1, 1)
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Append to each sample's features how near the batch's other samples are, by each of several learned distances.
+    """Append to each sample's features how close the batch's other samples are, by several learned distances.
 
-    (N, n_in) -> (N, n_in + kernels). Computed in float32 or wider over the batch that `over_batch` sees, which whoever
-    trains on several processes replaces by one over all of them.
+    (N, n_in) -> (N, n_in + kernels).
     """
 
     def __init__(
@@ -38,24 +99,20 @@ class MinibatchDiscrimination(nn.Module):
         self.over_batch: Callable[[PerSample, Tensor], Tensor] = over_local_batch
 
     def forward(self, x: Tensor) -> Tensor:
-        """Append the nearness to x."""
+        """Append the similarities to x."""
         with torch.autocast(x.device.type, enabled=False):
-            near = self.over_batch(self._nearness, wide(x) @ self.tensor)
-        return torch.cat([x, near.to(x.dtype)], dim=1)
+            similarities = self.over_batch(self._similarities, at_least_float32(x) @ self.tensor)
+        return torch.cat([x, similarities.to(x.dtype)], dim=1)
 
-    def _nearness(self, m: Tensor) -> Tensor:
+    def _similarities(self, m: Tensor) -> Tensor:
         """Sum over the others of exp(-|M_i - M_j|_1), for M (N, kernels x dimensions): (N, kernels)."""
         rows = m.view(len(m), self.kernels, -1)
         distances = (rows[:, None] - rows).abs().sum(3)  # (N, N, kernels)
-        return torch.exp(-distances).sum(1) - 1  # a sample's nearness to itself is 1
+        return torch.exp(-distances).sum(1) - 1  # a sample's similarity to itself is 1
 
 
 class MinibatchDifference(nn.Module):
-    """Append to each sample its mean absolute difference from the batch's mean, as a channel.
-
-    (N, C, H, W) -> (N, C + 1, H, W). Computed in float32 or wider over the batch that `batch_mean` sees, which whoever
-    trains on several processes replaces by a mean over all of them.
-    """
+    """Append to each sample its mean absolute difference from the batch's mean. (N, C, H, W) -> (N, C + 1, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,46 +121,53 @@ class MinibatchDifference(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Append the difference to x."""
         with torch.autocast(x.device.type, enabled=False):
-            precise = wide(x)
-            apart = (precise - self.batch_mean(precise)).abs().mean((1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
-        return torch.cat([x, apart.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
+            x32 = at_least_float32(x)
+            difference = (x32 - self.batch_mean(x32)).abs().mean((1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
+        return torch.cat([x, difference.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
 
 
-class BatchAware(Discriminator):
-    """A discriminator whose logits is read off the batch's variety too, at the last features of another one.
+class MinibatchDiscriminator(Discriminator):
+    """A discriminator whose logits also depend on a minibatch layer, applied to its last features.
 
-    If that one's logits is a dense layer of its features, this one's is the dense layer of features and variety.
+    A linear layer of what the minibatch layer appends is added to the logits. If these are themselves a linear layer of
+    the features, the sum is the linear layer of both.
+
+    Raises:
+        ValueError: the discriminator returns no features.
     """
 
     def __init__(
         self,
-        judge: Discriminator,  # the other one
-        variety: Variety,
+        discriminator: Discriminator,
+        layer: MinibatchLayer,
     ) -> None:
         super().__init__()
-        if judge.feature_size == 0:
-            raise ValueError(f"{type(judge).__name__} reads its logits off no features: take minibatch none")
-        self.judge, self.resolutions, self.feature_size = judge, judge.resolutions, judge.feature_size
-        if variety == "discrimination":
-            self.see: nn.Module = MinibatchDiscrimination(self.feature_size)
+        if discriminator.feature_size == 0:
+            raise ValueError(
+                f"{type(discriminator).__name__} returns no features for a minibatch layer: set minibatch to none"
+            )
+        self.discriminator, self.resolutions = discriminator, discriminator.resolutions
+        self.feature_size = discriminator.feature_size
+        if layer == "discrimination":
+            self.layer: nn.Module = MinibatchDiscrimination(self.feature_size)
         else:
-            self.see = nn.Sequential(
+            self.layer = nn.Sequential(
                 nn.Unflatten(1, (self.feature_size, 1, 1)),
-                MinibatchStdDev() if variety == "stddev" else MinibatchDifference(),
+                MinibatchStdDev() if layer == "stddev" else MinibatchDifference(),
                 nn.Flatten(),
             )
-        told = self.see(torch.zeros(1, self.feature_size)).shape[1] - self.feature_size
-        self.read = nn.Linear(told, 1, bias=False)
-        nn.init.normal_(self.read.weight, std=0.02)
+        appended = self.layer(torch.zeros(1, self.feature_size)).shape[1] - self.feature_size
+        self.linear = nn.Linear(appended, 1, bias=False)
+        nn.init.normal_(self.linear.weight, std=0.02)
 
     def grow(self, resolution: int, blend: float) -> None:
-        """Let the other one be as far, and take what it takes."""
-        self.judge.grow(resolution, blend)
-        self.resolutions = self.judge.resolutions
+        """Grow the discriminator, and take the resolutions that it then takes."""
+        self.discriminator.grow(resolution, blend)
+        self.resolutions = self.discriminator.resolutions
 
     def forward(self, images: Sequence[Tensor], labels: Tensor | None = None) -> DiscriminatorOutput:
-        """What the other one says, its logits by the batch's variety too."""
-        output = cast(DiscriminatorOutput, self.judge(images, labels))
+        """The discriminator's output, with the minibatch layer's contribution added to the logits."""
+        output = cast(DiscriminatorOutput, self.discriminator(images, labels))
         assert output.features is not None
-        variety = self.see(output.features)[:, self.feature_size :]
-        return output._replace(logits=output.logits + self.read(variety).flatten())
+        statistics = self.layer(output.features)[:, self.feature_size :]
+        return output._replace(logits=output.logits + self.linear(statistics).flatten())

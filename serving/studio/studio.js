@@ -1,19 +1,19 @@
-// The studio: asks the service for a growing picture, and shows its stages as they arrive.
+// The studio: requests a growing image from the service, and shows its stages as they arrive.
 
 const DWELL = 480; // ms that each stage is shown at least, so that the eye can follow
 const LAST_SEED = 2 ** 32 - 1;
 
-const [picture, stages, controls, seed, truncation, variety, model, nature, labelled, label] = [
-  "picture", "stages", "controls", "seed", "truncation", "variety", "model", "nature", "labelled", "label",
+const [picture, stages, controls, seed, truncation, variety, model, nature, labeled, label] = [
+  "picture", "stages", "controls", "seed", "truncation", "variety", "model", "nature", "labeled", "label",
 ].map((id) => document.getElementById(id));
 const [download, statusLine, errorBox] = ["download", "status", "error"].map((id) => document.getElementById(id));
 
 const growth = picture.parentElement;
 
 let models = [];
-let growing = new AbortController(); // ends the growth under way, at the service too
+let growing = new AbortController(); // cancels the request in progress, on the service too
 
-// --- What is chosen, in the form and in the address ---
+// --- The form and the address ---
 
 function randomSeed() {
   return crypto.getRandomValues(new Uint32Array(1))[0];
@@ -21,26 +21,26 @@ function randomSeed() {
 
 function step(by) {
   const from = Math.trunc(Number(seed.value)) || 0;
-  seed.value = (from + by + LAST_SEED + 1) % (LAST_SEED + 1); // round the corner at both ends
+  seed.value = (from + by + LAST_SEED + 1) % (LAST_SEED + 1); // wraps around at both ends
   grow();
 }
 
 function readAddress() {
-  const asked = new URLSearchParams(location.search);
-  seed.value = asked.get("seed") ?? randomSeed();
-  if (asked.has("truncation")) truncation.value = asked.get("truncation");
+  const parameters = new URLSearchParams(location.search);
+  seed.value = parameters.get("seed") ?? randomSeed();
+  if (parameters.has("truncation")) truncation.value = parameters.get("truncation");
   const byDefault = models.find((each) => each.default).name;
-  const name = asked.get("model") ?? byDefault;
+  const name = parameters.get("model") ?? byDefault;
   const found = models.some((each) => each.name === name);
   model.value = found ? name : byDefault;
   offerLabels();
   if (!found) {
-    complain(`There is no model “${name}” here. Choose one from the list.`);
+    showError(`There is no model “${name}” here. Choose one from the list.`);
     return false;
   }
-  const of = asked.get("label") ?? "";
+  const of = parameters.get("label") ?? "";
   if (!chosenModel().labels.includes(of) && of !== "") {
-    complain(`Model “${name}” has no label “${of}”. Choose one from the list.`);
+    showError(`Model “${name}” has no label “${of}”. Choose one from the list.`);
     return false;
   }
   label.value = of;
@@ -57,13 +57,13 @@ function chosenModel() {
   return models.find((each) => each.name === model.value);
 }
 
-// The labels of the chosen model, after the seed's own; the one chosen before stays if it is among them.
+// The labels of the chosen model, after the seed's own. The label chosen before stays chosen if the model has it.
 function offerLabels() {
   const { labels } = chosenModel();
   const before = label.value;
-  label.replaceChildren(new Option("whatever the seed draws", ""), ...labels.map((name) => new Option(name, name)));
+  label.replaceChildren(new Option("drawn by the seed", ""), ...labels.map((name) => new Option(name, name)));
   label.value = labels.includes(before) ? before : "";
-  labelled.hidden = labels.length === 0;
+  labeled.hidden = labels.length === 0;
 }
 
 function describe() {
@@ -79,17 +79,17 @@ async function grow() {
   growing = new AbortController();
   const { signal } = growing;
   if (seed.value === "") seed.value = randomSeed();
-  const asked = { seed: Number(seed.value), model: model.value, truncation: Number(truncation.value) };
-  if (label.value) asked.label = label.value;
+  const request = { seed: Number(seed.value), model: model.value, truncation: Number(truncation.value) };
+  if (label.value) request.label = label.value;
   writeAddress();
   describe();
-  complain("");
+  showError("");
   picture.setAttribute("aria-busy", "true");
   statusLine.textContent = "Growing …";
   let shownAt = -Infinity;
   let first = true;
   try {
-    for await (const { event, data } of events("generate_progressive", asked, signal)) {
+    for await (const { event, data } of events("generate_progressive", request, signal)) {
       if (event !== "image") continue;
       await pause(shownAt + DWELL - performance.now());
       if (signal.aborted) return;
@@ -106,20 +106,20 @@ async function grow() {
   } catch (problem) {
     if (signal.aborted) return;
     statusLine.textContent = "";
-    complain(problem.message);
+    showError(problem.message);
   }
   picture.setAttribute("aria-busy", "false");
 }
 
-// Server-sent events of a POST request, which EventSource cannot make.
+// Server-sent events of a POST request; EventSource only sends GET.
 async function* events(address, body, signal) {
   const headers = { "Content-Type": "application/json" };
-  const answer = await reach(address, { method: "POST", headers, body: JSON.stringify(body), signal });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const response = await send(address, { method: "POST", headers, body: JSON.stringify(body), signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
     const { value, done } = await reader.read().catch(() => ({ done: true }));
-    if (done) throw new Error("The picture broke off before it was complete. Press Grow to try again.");
+    if (done) throw new Error("The connection broke before the picture was complete. Press Grow to try again.");
     text += value;
     const blocks = text.split("\n\n");
     text = blocks.pop();
@@ -131,16 +131,16 @@ async function* events(address, body, signal) {
   }
 }
 
-async function reach(address, options) {
-  let answer;
+async function send(address, options) {
+  let response;
   try {
-    answer = await fetch(address, options);
+    response = await fetch(address, options);
   } catch {
     throw new Error("The service cannot be reached. Is it still running?");
   }
-  if (answer.ok) return answer;
-  const { error } = await answer.json().catch(() => ({}));
-  throw new Error(sentence(error ?? `the service failed (status ${answer.status})`));
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({}));
+  throw new Error(sentence(error ?? `the service failed (status ${response.status})`));
 }
 
 function sentence(words) {
@@ -151,9 +151,9 @@ function pause(duration) {
   return new Promise((resume) => setTimeout(resume, duration));
 }
 
-// --- What is seen ---
+// --- The display ---
 
-// Lets the page have room for pictures of these proportions.
+// Sets the proportions of the picture's place on the page.
 function makeRoom({ width, height }) {
   growth.style.setProperty("--ratio", width / height);
 }
@@ -177,7 +177,7 @@ function show(data, button) {
   const layer = image(data);
   layer.alt = `The picture of seed ${data.seed} at ${data.width} by ${data.height} pixels`;
   layer.addEventListener("animationend", () => {
-    while (picture.firstChild !== layer) picture.firstChild.remove(); // what it has covered
+    while (picture.firstChild !== layer) picture.firstChild.remove(); // those that it covers
   });
   picture.append(layer);
   for (const each of stages.querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
@@ -193,7 +193,7 @@ function image(data) {
   return element;
 }
 
-function complain(words) {
+function showError(words) {
   errorBox.textContent = words;
   errorBox.hidden = !words;
 }
@@ -213,7 +213,7 @@ controls.addEventListener("submit", (event) => {
   event.preventDefault();
   grow();
 });
-controls.noValidate = true; // the service says what is wrong, in one place
+controls.noValidate = true; // the service validates, and its message is shown
 document.getElementById("previous").addEventListener("click", () => step(-1));
 document.getElementById("next").addEventListener("click", () => step(1));
 document.getElementById("random").addEventListener("click", () => {
@@ -234,12 +234,12 @@ document.addEventListener("keydown", (event) => {
 });
 
 try {
-  models = (await (await reach("models")).json()).models;
+  models = (await (await send("models")).json()).models;
   model.replaceChildren(...models.map((each) => new Option(each.name)));
-  const asked = readAddress();
+  const valid = readAddress();
   makeRoom(chosenModel());
-  if (asked) grow();
+  if (valid) grow();
   else describe();
 } catch (problem) {
-  complain(problem.message);
+  showError(problem.message);
 }

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.progress import progress
 from data_prep.synthesize import Sample, synthesize
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -22,7 +21,7 @@ def _fork_server() -> None:
 def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve drawn portraits of 160 pixels in the CAT layout."""
     folder = tmp_path_factory.mktemp("drawn") / "portraits"
-    synthesize(Sample(folder, 12, 160, seed=3), 2, lambda total: progress("drawing", total))
+    synthesize(Sample(folder, 12, 160, seed=3), 2)
     return folder
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep import cat_align
-from data_prep.crop import cut
+from data_prep.crop import crop_and_resize
 
 # A face in its own frame: middle of the eyes at the origin, ears 2 apart.
 FACE = (
@@ -67,7 +67,9 @@ def test_eyes_arrive_where_they_belong(angle: float) -> None:
     photo = np.zeros((540, 660, 3), np.uint8)
     for x, y in points[:2]:
         photo[y - 4 : y + 5, x - 4 : x + 5] = 255
-    image = cut(photo, cat_align.face_square(cat_align.parse(line(points)), 660, 540), 100)[0].float()
+    image = crop_and_resize(photo, cat_align.face_square(cat_align.parse(line(points)), 660, 540), 100)[
+        0
+    ].float()
     for half, expected in ((image[:, :50], 27.5), (image[:, 50:], 22.5)):
         down, across = np.indices(half.shape) + 0.5
         weight = half.numpy() / half.sum().item()
@@ -96,7 +98,7 @@ def test_a_bad_annotation_says_why(data: bytes, reason: str) -> None:
     ("points", "reason"),
     [
         (annotate(0, 90, 700, 250), "outside of the photo"),
-        (annotate(0, 0, 300, 250), "both eyes in one place"),
+        (annotate(0, 0, 300, 250), "both eyes at the same point"),
         ([*annotate(0, 90, 300, 250)[:3], *[(300.0, 100.0)] * 6], "0 pixels apart"),
         ([*annotate(0, 90, 300, 250)[:3], *[(-90000.0, 100.0)] * 5, (300.0, 100.0)], "90300 pixels apart"),
     ],

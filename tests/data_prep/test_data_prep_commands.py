@@ -13,13 +13,14 @@ def test_by_hand_from_drawing_to_verified_data_set(tmp_path: Path) -> None:
 
     drawn, data = str(tmp_path / "drawn"), str(tmp_path / "data")
     result = run("synthesize", drawn, "--count", "4", "--size", "160", "--seed", "3")
-    assert (result.returncode, result.stdout) == (0, f"4 portraits drawn in {drawn}\n")
+    assert (result.returncode, result.stdout) == (0, f"4 portraits are in {drawn}\n")
     labels = str(tmp_path / "drawn" / "labels.csv")
     result = run(
         "prepare", drawn, data, "--size", "32", "--align", "cat", "--labels", labels, "--workers", "1"
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("4 photos found: 4 kept, 0 filtered, 0 quarantined; ")
+    assert result.stdout.splitlines()[-1] == f"the data set is in {data}"
     assert "4/4" in result.stderr
     assert main(["verify", data]) == 0
     shard = tmp_path / "data" / "data-00000.arrow"
@@ -36,12 +37,15 @@ def test_by_hand_from_drawing_to_verified_data_set(tmp_path: Path) -> None:
         (["prepare", "photos", "new", "--size", "4096x2048"], "size 2048 is above 1024"),
         (["prepare", "photos", "new", "--size", "many"], "size 'many' is neither a side"),
         (["prepare", "photos", "new", "--size", "64x70"], "take 64 or 80"),
-        (["prepare", "photos", "new", "--size", "64", "--workers", "-1"], "--workers -1 is not between"),
+        (
+            ["prepare", "photos", "new", "--size", "64", "--workers", "-1"],
+            "--workers must be from 1 to 256, not -1",
+        ),
         (["prepare", "photos", "new", "--size", "64", "--labels", "none.csv"], "cannot read the labels"),
-        (["prepare", "empty", "new", "--size", "64"], "holds no file that is named like an image"),
+        (["prepare", "empty", "new", "--size", "64"], "holds no file with the suffix of an image"),
         (["prepare", "photos", "photos", "--size", "64"], "photos is not empty"),
         (["synthesize", "new", "--count", "0"], "--count 0 is not between"),
-        (["synthesize", "photos"], "photos is there and not an empty folder"),
+        (["synthesize", "photos"], "photos exists and is not an empty folder"),
     ],
 )
 def test_bad_arguments_are_one_line_and_make_nothing(
@@ -73,7 +77,7 @@ def test_bad_arguments_are_one_line_and_make_nothing(
         ["prepare", "a", "b"],
         ["prepare", "a", "b", "--size", "64", "--align", "dog"],
         ["prepare", "a", "b", "--size", "64", "--algin", "cat"],
-        ["paint"],
+        ["draw"],
     ],
 )
 def test_unknown_arguments_end_with_status_two(
@@ -91,7 +95,7 @@ def test_nothing_kept_ends_with_status_two(
     assert main(["prepare", str(portraits), str(data), "--size", "1024"]) == 2
     output = capsys.readouterr()
     assert "12 photos found: 0 kept, 12 filtered, 0 quarantined" in output.out
-    assert f"error: nothing was kept, so {data} is not a data set" in output.err
+    assert f"error: no photo was kept, so {data} is not a data set" in output.err
     assert main(["verify", str(data)]) == 1
     assert main(["prepare", str(portraits), str(data), "--size", "32"]) == 2
     assert main(["prepare", str(portraits), str(data), "--size", "32", "--replace"]) == 0

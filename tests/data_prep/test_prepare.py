@@ -16,9 +16,8 @@ from PIL import Image
 
 from data_prep import cat_align, decode, pyramid, sources
 from data_prep import prepare as module
-from data_prep.crop import centre_square, cut
+from data_prep.crop import center_square, crop_and_resize
 from data_prep.prepare import Recipe, claim, prepare
-from data_prep.progress import progress
 from data_prep.report import Report
 from data_prep.store import PyramidDataset
 
@@ -26,7 +25,7 @@ from data_prep.store import PyramidDataset
 def run(source: sources.Source | Path, destination: Path, recipe: Recipe, workers: int = 2) -> Report:
     found = sources.find(source) if isinstance(source, Path) else source
     claim(destination, replace=False)
-    return prepare(found, destination, recipe, workers, lambda total: progress("preparing", total))
+    return prepare(found, destination, recipe, workers)
 
 
 def outcomes(folder: Path) -> dict[str, dict[str, str]]:
@@ -41,13 +40,15 @@ def test_what_is_stored_is_the_crop_and_its_pyramid(tmp_path: Path, portraits: P
     for index in (0, 11):
         photo = portraits / dataset.source_paths([index])[0]
         annotation = cat_align.parse(sources.annotation_path(photo).read_bytes())
-        image = cut(decode.decode(photo.read_bytes(), 3), cat_align.face_square(annotation, 160, 160), 32)
+        image = crop_and_resize(
+            decode.decode(photo.read_bytes(), 3), cat_align.face_square(annotation, 160, 160), 32
+        )
         assert torch.equal(dataset.images([index], 32)[0], image)
         for level in pyramid.gaussian(image[None].float(), 4):
             assert torch.equal(dataset.images([index], level.shape[-1]), level.round().byte())
 
 
-@pytest.mark.parametrize(("size", "frame", "channels"), [((16, 24), (4, 6), 4), ((24, 16), (6, 4), 1)])
+@pytest.mark.parametrize(("size", "aspect", "channels"), [((16, 24), (4, 6), 4), ((24, 16), (6, 4), 1)])
 def test_other_proportions(
     tmp_path: Path, size: tuple[int, int], aspect: tuple[int, int], channels: decode.Channels
 ) -> None:
@@ -61,7 +62,7 @@ def test_other_proportions(
     image = dataset.images([0], 16)
     pixels = decode.decode((tmp_path / "photos" / "noise.png").read_bytes(), channels)
     assert image.shape == (1, channels, *size)
-    assert torch.equal(image[0], cut(pixels, centre_square(120, 96, aspect), 16, aspect))
+    assert torch.equal(image[0], crop_and_resize(pixels, center_square(120, 96, aspect), 16, aspect))
     assert torch.equal(dataset.images([0], 8), pyramid.gaussian(image.float(), 2)[1].round().byte())
     assert pyramid.reconstruct(*dataset.bands(0)).round().byte().equal(image)
     page = (tmp_path / "set" / "report.html").read_text()
@@ -86,8 +87,8 @@ def test_a_plain_folder_keeps_the_middle(tmp_path: Path, channels: decode.Channe
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "noise.png").write_bytes(save(Image.fromarray(photo), "PNG"))
     run(tmp_path / "photos", tmp_path / "set", Recipe(16, channels=channels))
-    expected = cut(
-        decode.decode((tmp_path / "photos" / "noise.png").read_bytes(), channels), centre_square(64, 40), 16
+    expected = crop_and_resize(
+        decode.decode((tmp_path / "photos" / "noise.png").read_bytes(), channels), center_square(64, 40), 16
     )
     dataset = PyramidDataset(tmp_path / "set")
     assert dataset.channels == channels
@@ -109,7 +110,7 @@ def test_the_result_does_not_depend_on_the_workers(tmp_path: Path, portraits: Pa
 def test_labels_follow_their_photos(tmp_path: Path, portraits: Path) -> None:
     found = sources.find(portraits)
     found.photos = sources.label_by_file(found.photos, portraits / "labels.csv")
-    run(found, tmp_path / "set", Recipe(32, "cat", labelled=True))
+    run(found, tmp_path / "set", Recipe(32, "cat", labeled=True))
     dataset = PyramidDataset(tmp_path / "set")
     names = [dataset.label_names[label] for label in dataset.labels(range(len(dataset))).tolist()]
     paths = dataset.source_paths(range(len(dataset)))
@@ -124,7 +125,7 @@ def test_a_photo_without_label_is_set_aside(tmp_path: Path, portraits: Path) -> 
     shutil.copy(next((portraits / "CAT_00").glob("*.jpg")), folder / "loose.jpg")
     found = sources.find(folder)
     found.photos = sources.label_by_folder(found.photos)
-    run(found, tmp_path / "set", Recipe(32, labelled=True))
+    run(found, tmp_path / "set", Recipe(32, labeled=True))
     assert outcomes(tmp_path / "set")["loose.jpg"]["reason"] == "it has no label"
     assert PyramidDataset(tmp_path / "set").label_names == ("tabby",)
 
@@ -184,7 +185,7 @@ def test_each_refusal_has_its_reason(tmp_path: Path, portraits: Path) -> None:
     assert found[photos[3].name] == {
         "path": photos[3].name,
         "outcome": "filtered",
-        "reason": "too small: its crop has 16.0 pixels a side, the data set 32",
+        "reason": "too small: its crop has 16.0 pixels per side, the data set has 32",
     }
     assert json.loads((tmp_path / "set" / "report.json").read_text())["annotations_without_photo"] == [
         "00000004_000.jpg.cat"
@@ -207,22 +208,23 @@ def test_nothing_kept_is_a_report_but_no_data_set(tmp_path: Path, portraits: Pat
 def test_stopped_at_any_step_nothing_is_taken_for_whole(
     tmp_path: Path, portraits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rename, steps = Path.rename, 0
+    steps = 0
 
-    def stop_at(last: int) -> Callable[[Path, Path], Path]:
+    def stop_at(last: int, move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
         def step(self: Path, target: Path) -> Path:
             nonlocal steps
             steps += 1
             if steps == last:
                 raise KeyboardInterrupt
-            return rename(self, target)
+            return move(self, target)
 
         return step
 
     found = sources.find(portraits)
-    for last in range(2, 20):  # the first renaming marks the folder as unfinished
+    for last in range(2, 20):  # the first step marks the folder as unfinished
         steps, destination = 0, tmp_path / str(last)
-        monkeypatch.setattr(Path, "rename", stop_at(last))
+        monkeypatch.setattr(Path, "rename", stop_at(last, Path.rename))  # shards
+        monkeypatch.setattr(Path, "replace", stop_at(last, Path.replace))  # all other files
         try:
             run(found, destination, Recipe(32, "cat"))
         except KeyboardInterrupt:
@@ -268,7 +270,7 @@ def test_killed_in_the_middle_it_is_unfinished_and_can_be_replaced(tmp_path: Pat
         claim(destination, replace=False)
     claim(destination, replace=True)
     found = sources.Source(sources.find(photos).photos[:3])
-    prepare(found, destination, Recipe(256), 2, lambda total: progress("preparing", total))
+    prepare(found, destination, Recipe(256), 2)
     assert len(PyramidDataset(destination)) == 3
 
 
@@ -287,7 +289,7 @@ def test_only_an_unfinished_preparation_is_replaced(tmp_path: Path, portraits: P
     for folder in ("set", "other"):
         before = sorted((tmp_path / folder).iterdir())
         for replace in (False, True):
-            with pytest.raises(ValueError, match="is not empty: choose another folder or remove it"):
+            with pytest.raises(ValueError, match="is not empty: choose another folder, or remove it"):
                 claim(tmp_path / folder, replace)
         assert sorted((tmp_path / folder).iterdir()) == before
     (tmp_path / "file").touch()
@@ -307,7 +309,7 @@ def test_a_photo_that_kills_its_worker_is_quarantined(
     monkeypatch.setattr(module, "prepare_in_worker", deadly)
     report = run(portraits, tmp_path / "set", Recipe(32, "cat"))
     assert report.counts == {"found": 12, "kept": 11, "filtered": 0, "quarantined": 1}
-    assert "ended the worker process" in outcomes(tmp_path / "set")["CAT_00/00000003_000.jpg"]["reason"]
+    assert "crashed the worker process" in outcomes(tmp_path / "set")["CAT_00/00000003_000.jpg"]["reason"]
 
 
 @pytest.mark.parametrize("size", [7, 48, 2048])

@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from common.aspect import size_at, size_text
 from data_prep import pyramid
 
 
@@ -18,7 +19,7 @@ def test_size_that_is_no_power_of_two_is_refused(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size", "frame"),
+    ("text", "size", "aspect"),
     [
         ("64", 64, (4, 4)),
         ("64x64", 64, (4, 4)),
@@ -30,10 +31,10 @@ def test_size_that_is_no_power_of_two_is_refused(size: int) -> None:
 )
 def test_a_size_is_its_shorter_side_and_its_proportions(text: str, size: int, aspect: pyramid.Aspect) -> None:
     assert pyramid.parse_size(text) == (size, aspect)
-    sizes = [pyramid.size_at(level, aspect) for level in pyramid.level_sizes(size)]
+    sizes = [size_at(level, aspect) for level in pyramid.level_sizes(size)]
     assert sizes[0] == aspect
     assert all((2 * a, 2 * b) == finer for (a, b), finer in pairwise(sizes))
-    assert pyramid.shape_text(2 * size, (4, 5)) == f"{2 * size}x{5 * size // 2}"
+    assert size_text(2 * size, (4, 5)) == f"{2 * size}x{5 * size // 2}"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from common.images import encode_png
 from data_prep import pyramid, store
-from data_prep.store import PyramidDataset, PyramidWriter, Row, encode_png
+from data_prep.store import PyramidDataset, PyramidWriter, Row
 
 RANDOM = np.random.default_rng(7)
 
@@ -61,10 +62,10 @@ def test_a_manifest_without_proportions_is_of_squares(tmp_path: Path) -> None:
     file.write_text(json.dumps(manifest))
     assert PyramidDataset(tmp_path / "set").aspect == (4, 4)
     file.write_text(json.dumps(manifest | {"frame": [4, 3]}))
-    with pytest.raises(ValueError, match="damaged \\(frame"):
+    with pytest.raises(ValueError, match="damaged \\(aspect must be"):
         PyramidDataset(tmp_path / "set")
     file.write_text(json.dumps(manifest | {"frame": [4, 6]}))
-    with pytest.raises(ValueError, match="at 8 is damaged"):
+    with pytest.raises(ValueError, match="at resolution 8 is damaged"):
         PyramidDataset(tmp_path / "set").images([0], 8)
 
 
@@ -105,7 +106,7 @@ def test_another_level_is_not_read(tmp_path: Path) -> None:
         assert torch.equal(
             dataset.images([0, 1, 2], level), torch.stack([images[number] for images in levels])
         )
-    with pytest.raises(ValueError, match=r"picture 1 of .* at 64 is damaged"):
+    with pytest.raises(ValueError, match=r"image 1 of .* at resolution 64 is damaged"):
         dataset.images([1], 64)
 
 
@@ -165,7 +166,7 @@ def test_wrong_questions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no level 32, only 4, 8, 16"):
         dataset.images([0], 32)
     for index in (-1, 2):
-        with pytest.raises(ValueError, match=f"no picture {index}"):
+        with pytest.raises(ValueError, match=f"no image {index}"):
             dataset.images([index], 16)
     with pytest.raises(ValueError, match="has no labels: prepare it with --labels"):
         dataset.labels([0])
@@ -196,7 +197,7 @@ def _unfinish(path: Path) -> None:
     [
         (
             lambda path: (path / "manifest.json").unlink(),
-            "has no manifest.json; perhaps preparation did not finish",
+            "has no manifest.json",
         ),
         (_unfinish, "did not finish: run it again with --replace"),
         (lambda path: (path / "data-00000.arrow").unlink(), r"data-00000.arrow is missing"),
@@ -206,11 +207,11 @@ def _unfinish(path: Path) -> None:
         (lambda path: (path / "manifest.json").write_bytes(b"\xff\xfe"), "manifest.json is damaged"),
         (lambda path: (path / "manifest.json").write_text("[" * 100_000), "manifest.json is damaged"),
         (_edit("version", 2), "version 2, this program reads 'crescendo-pyramid' version 1"),
-        (_edit("format", "other"), "of format 'other'"),
-        (_edit("count", 3), "holds 2 pictures, its manifest says 3"),
+        (_edit("format", "other"), "has format 'other'"),
+        (_edit("count", 3), "holds 2 images, but its manifest says 3"),
         (_edit("levels", [4, 16]), "manifest.json is damaged"),
         (_edit("channels", 1000), "manifest.json is damaged"),
-        (_edit("label_names", ["a"]), "has other columns"),
+        (_edit("label_names", ["a"]), "does not have the columns of its manifest"),
         (
             _edit("shards", [{"file": "../data-00000.arrow", "rows": 2, "bytes": 1, "sha256": "0" * 64}]),
             "damaged",

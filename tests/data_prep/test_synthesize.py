@@ -6,12 +6,11 @@ import pytest
 from PIL import Image
 
 from data_prep import cat_align, portrait, sources
-from data_prep.progress import progress
 from data_prep.synthesize import Sample, draw_one, synthesize
 
 
 def run(folder: Path, count: int, seed: int, workers: int = 2) -> None:
-    synthesize(Sample(folder, count, 96, seed), workers, lambda total: progress("drawing", total))
+    synthesize(Sample(folder, count, 96, seed), workers)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -105,7 +104,7 @@ def test_stopped_it_leaves_nothing(tmp_path: Path) -> None:
     class StopError(Exception):
         pass
 
-    def stop(total: int) -> object:
+    def stop(name: str, total: int) -> object:
         raise StopError
 
     with pytest.raises(StopError):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from common.aspect import Aspect, checked, resolution_of, size_at
+from common.aspect import Aspect, checked_aspect, resolution_of, size_at
 from models.architectures.modern import ModernDiscriminator, ModernGenerator
 from models.architectures.msg_gan import MSGDiscriminator, MSGGenerator
 from models.architectures.progan import ProGANDiscriminator, ProGANGenerator
@@ -39,15 +39,15 @@ def test_sizes() -> None:
     assert resolution_of(torch.zeros(2, 3, 64, 96)) == resolution_of(torch.zeros(2, 3, 96, 64)) == 64
 
 
-@pytest.mark.parametrize("frame", [(4,), (4, 3), (5, 6), (4, 17), (4, 4, 4), (-4, 4)])
-def test_what_is_no_frame_is_refused(aspect: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="whose shorter side is 4 and whose longer one at most 16"):
-        checked(aspect)
-    with pytest.raises(ValueError, match="frame must be"):
+@pytest.mark.parametrize("aspect", [(4,), (4, 3), (5, 6), (4, 17), (4, 4, 4), (-4, 4)])
+def test_a_bad_aspect_is_refused(aspect: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="whose shorter side is 4 and whose longer side is at most 16"):
+        checked_aspect(aspect)
+    with pytest.raises(ValueError, match="aspect must be"):
         MSGGenerator(8, (4, 4), 4, aspect=aspect)
 
 
-@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("aspect", FRAMES)
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_picture_has_its_size_and_every_weight_learns(name: str, aspect: Aspect) -> None:
     torch.manual_seed(0)
@@ -81,11 +81,11 @@ def test_a_turned_picture_is_another(name: str) -> None:
 def test_settings_build_it_again(name: str) -> None:
     generator, _ = PAIRS[name]((4, 6))
     settings = generator.settings()
-    assert list(settings)[-1] == "frame"
+    assert list(settings)[-1] == "aspect"
     again = type(generator)(**settings)
     again.load_state_dict(generator.state_dict())
     assert again.aspect == (4, 6)
-    without = {key: value for key, value in settings.items() if key != "frame"}
+    without = {key: value for key, value in settings.items() if key != "aspect"}
     assert type(generator)(**without).aspect == (4, 4), "models from before were of squares"
 
 

@@ -22,7 +22,8 @@ from models.architectures.stacked_gan import (
 from models.checkpoint import ARCHITECTURES
 from models.discriminator import Discriminator
 from models.generator import Generator
-from models.layers.transposed import PaintingGenerator, PlainBatchNorm, down, up
+from models.layers.dcgan_blocks import DecoderGenerator, strided_conv, transposed_conv
+from models.layers.normalization import PlainBatchNorm
 
 NAMES = ("cat", "dog", "fox")
 CODES = Codes(2, (3, 4))
@@ -39,7 +40,7 @@ DISCRIMINATORS: dict[str, Callable[[int, Aspect], Discriminator]] = {
     "infogan": lambda c, f: InfoGANDiscriminator(CODES, 16, (6, 4), 8, c, f),
 }
 EVERY = pytest.mark.parametrize("name", GENERATORS)
-PAINTING = pytest.mark.parametrize("name", [name for name in GENERATORS if name != "cgan"])
+DECODERS = pytest.mark.parametrize("name", [name for name in GENERATORS if name != "cgan"])
 
 
 def _count(network: nn.Module) -> int:
@@ -107,7 +108,7 @@ def test_stacked_gans_networks_have_their_sizes_by_hand() -> None:
 
 @EVERY
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("frame", [(4, 4), (4, 6), (5, 4)])
+@pytest.mark.parametrize("aspect", [(4, 4), (4, 6), (5, 4)])
 def test_pictures_of_any_channels_and_proportions(name: str, channels: int, aspect: Aspect) -> None:
     generator = _generator(name, channels, aspect)
     images = generator(_prior(generator, 2))
@@ -136,10 +137,10 @@ def test_settings_build_the_same_network(name: str) -> None:
         assert torch.equal(one, other)
 
 
-@PAINTING
+@DECODERS
 def test_measured_pictures_are_those_of_training_and_coarse_ones_their_means(name: str) -> None:
     generator = _generator(name)
-    assert isinstance(generator, PaintingGenerator)
+    assert isinstance(generator, DecoderGenerator)
     for module in generator.modules():
         if isinstance(module, nn.Linear | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=0.3)
@@ -217,7 +218,7 @@ def test_codes_are_split_as_they_are_drawn() -> None:
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_every_parameter_receives_a_gradient_from_all_of_the_verdict(name: str) -> None:
+def test_every_parameter_receives_a_gradient_from_all_of_the_output(name: str) -> None:
     generator, discriminator = _generator(name), DISCRIMINATORS[name](3, (4, 4))
     output = discriminator(generator(_prior(generator))[-1:], torch.tensor([0, 1, 2, 0, 1, 2]))
     heads = [head for head in (output.logits, output.classes, output.latents) if head is not None]
@@ -244,7 +245,9 @@ def test_what_a_conditional_discriminator_says_depends_on_the_label() -> None:
     one, other = (discriminator([_pictures(2)], torch.tensor(labels)).logits for labels in ([0, 1], [0, 2]))
     assert one[0] == other[0]
     assert one[1] != other[1]
-    with pytest.raises(ValueError, match="the discriminator knows 3 classes: give it the pictures' labels"):
+    with pytest.raises(
+        ValueError, match="the discriminator is conditional on 3 classes: pass the images' labels"
+    ):
         discriminator([_pictures(2)])
     blind = DISCRIMINATORS["ac-gan"](3, (4, 4)).eval()
     one, other = (blind([_pictures(2)], torch.tensor(labels)).logits for labels in ([0, 1], [0, 2]))
@@ -272,10 +275,10 @@ def test_dense_batch_norm_is_that_of_maps_of_one_pixel() -> None:
 
 
 @pytest.mark.parametrize("kernel", [4, 5])
-def test_up_doubles_and_down_halves(kernel: int) -> None:
+def test_transposed_convolutions_double_and_strided_ones_halve(kernel: int) -> None:
     x = torch.randn(1, 2, 4, 6)
-    assert up(2, 3, kernel)(x).shape == (1, 3, 8, 12)
-    assert down(2, 3, kernel)(x).shape == (1, 3, 2, 3)
+    assert transposed_conv(2, 3, kernel)(x).shape == (1, 3, 8, 12)
+    assert strided_conv(2, 3, kernel)(x).shape == (1, 3, 2, 3)
 
 
 def test_the_encoder_pools_and_its_features_are_not_negative() -> None:
@@ -301,7 +304,7 @@ def test_the_encoder_pools_and_its_features_are_not_negative() -> None:
         (lambda: ACGANGenerator(NAMES, 16, ()), "widths must be 1 to 2 numbers from 1 to 4096"),
         (lambda: StackedGenerator(NAMES, 16, (4, 0)), "widths must be 1 to 2 numbers from 1 to 4096"),
         (lambda: ACGANDiscriminator(3, 16, (4, 4)), "widths must be 6 numbers from 1 to 4096"),
-        (lambda: CGANGenerator(NAMES, aspect=(3, 4)), "frame must be"),
+        (lambda: CGANGenerator(NAMES, aspect=(3, 4)), "aspect must be"),
     ],
 )
 def test_bad_settings(build: Callable[[], Any], message: str) -> None:

@@ -112,7 +112,7 @@ def test_a_grid_beyond_memory_is_refused(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.sample.MAX_GRID", 3 * 16**2)
-    with pytest.raises(ValueError, match="a grid holds at most 3 pictures"):
+    with pytest.raises(ValueError, match="a grid holds at most 3 images"):
         sample(Arguments(model, "0-3", tmp_path / "grid.png"))
 
 
@@ -124,6 +124,7 @@ def test_the_command_line(
         monkeypatch.setattr("sys.argv", ["sample.py", *arguments])
         assert main() == code
     assert Image.open(tmp_path / "grid.png").size == (16, 16)
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: {tmp_path} is neither a model")
-    assert said.count("\n") == 1
+    printed = capsys.readouterr()
+    assert printed.out == f"a grid of 1 images is in {tmp_path / 'grid.png'}\n"
+    assert printed.err.startswith(f"error: {tmp_path} is neither a model")
+    assert printed.err.count("\n") == 1

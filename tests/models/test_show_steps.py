@@ -14,17 +14,17 @@ from models.architectures.lapgan import LAPGANGenerator
 from models.checkpoint import save_generator
 from models.generator import Generator
 from models.sampler import Sampler
-from models.show_steps import Arguments, draw, main, sheet
+from models.show_steps import Arguments, main, sheet, write_sheet
 
 
 def _draw() -> Generator:
-    generator = DRAWGenerator(8, steps=3, step_size=4, hidden=6, write=3)
+    generator = DRAWGenerator(8, steps=3, latent_size=4, hidden=6, write=3)
     torch.nn.init.normal_(generator.write.weight, std=9)
     return generator
 
 
 def _gran() -> Generator:
-    generator = GRANGenerator(8, (6,), steps=4, noise_size=3, image_channels=3)
+    generator = GRANGenerator(8, (6,), steps=4, latent_size=3, image_channels=3)
     generator.refresh_statistics()
     return generator
 
@@ -62,7 +62,7 @@ def test_the_command_writes_a_sheet(tmp_path: Path) -> None:
     torch.manual_seed(0)
     (tmp_path / "model").mkdir()
     save_generator(_draw(), tmp_path / "model", {})
-    draw(Arguments(tmp_path / "model", "0-3", tmp_path / "steps.png"))
+    write_sheet(Arguments(tmp_path / "model", "0-3", tmp_path / "steps.png"))
     assert np.asarray(Image.open(tmp_path / "steps.png")).shape == (32, 24)
 
 
@@ -73,7 +73,7 @@ def test_bad_arguments_are_told(
     save_generator(_draw(), tmp_path / "model", {})
     for out in ("steps.jpg", "nowhere/steps.png"):
         with pytest.raises(ValueError, match=r"must be a file that ends in \.png, in a folder that exists"):
-            draw(Arguments(tmp_path / "model", "0", tmp_path / out))
+            write_sheet(Arguments(tmp_path / "model", "0", tmp_path / out))
     monkeypatch.setattr(show_steps, "MAX_GRID", 500)
     arguments = [str(tmp_path / "model"), "--seeds", "0-8", "--out", str(tmp_path / "steps.png")]
     monkeypatch.setattr("sys.argv", ["steps", *arguments])

@@ -51,8 +51,8 @@ def events(client: httpx.Client, **fields: Any) -> Iterator[tuple[str, dict[str,
                 )
 
 
-def painted(client: httpx.Client, model: str, resolution: int) -> float:
-    """How many pictures the service's own count says it has painted."""
+def generated(client: httpx.Client, model: str, resolution: int) -> float:
+    """Number of images that the service has generated, by its own count."""
     labels = f'crescendo_pictures_total{{model="{model}",resolution="{resolution}"}} '
     lines = client.get("/metrics").text.splitlines()
     return next((float(line.removeprefix(labels)) for line in lines if line.startswith(labels)), 0.0)
@@ -221,19 +221,23 @@ def test_stages_are_sent_as_soon_as_they_exist(client: httpx.Client) -> None:
 
 def test_a_client_that_leaves_stops_the_work(client: httpx.Client) -> None:
     *_, (_, _, takes) = events(client, model="slow", seed=1)
-    before = {side: painted(client, "slow", side) for side in (4, 512)}
+    before = {side: generated(client, "slow", side) for side in (4, 512)}
     growth = events(client, model="slow", seed=1)
     assert next(growth)[1]["resolution"] == 4
     growth.close()  # type: ignore[attr-defined]
     time.sleep(2 * takes)
-    assert painted(client, "slow", 4) == before[4] + 1
-    assert painted(client, "slow", 512) == before[512]
+    assert generated(client, "slow", 4) == before[4] + 1
+    assert generated(client, "slow", 512) == before[512]
 
 
 # --- What is refused ---
 
 BAD = [
-    ({"model": "nobody"}, 404, "there is no model 'nobody'; there are: tiny, grey, alpha, slow, cats, run"),
+    (
+        {"model": "nobody"},
+        404,
+        "there is no model 'nobody'; the models are tiny, grey, alpha, slow, cats, run",
+    ),
     ({"resolution": 32}, 400, "model tiny has no resolution 32; it has 4, 8, 16"),
     ({"resolution": 0}, 400, "resolution must be"),
     ({"truncation": 1.01}, 400, "truncation must be less than or equal to 1"),
@@ -257,7 +261,11 @@ BAD = [
     ({"model": "cats", "label": 0}, 400, "label must be a valid string"),
     ({"label": "tabby"}, 400, "there is no label 'tabby': the model takes none"),
     ({"format": "gif"}, 400, "format must be 'png', 'jpeg' or 'webp'"),
-    ({"model": "alpha", "format": "jpeg"}, 400, "model alpha paints transparency, which jpeg has not"),
+    (
+        {"model": "alpha", "format": "jpeg"},
+        400,
+        "model alpha generates transparency, which jpeg does not support",
+    ),
     ({"layout": "pile"}, 400, "layout must be 'grid' or 'zip'"),
     ({"colour": "red"}, 400, "there is no field 'colour'; the fields are seed, model, resolution"),
     ({"seed": -1, "truncation": 2}, 400, "seed must be greater than or equal to 0; truncation must be"),

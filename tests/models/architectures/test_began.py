@@ -6,7 +6,7 @@ from torch import nn
 
 from models.architectures.began import BEGANDiscriminator, BEGANGenerator, Encoder
 from models.checkpoint import load_generator, save_generator
-from models.layers.equalized import upsample
+from models.layers.resampling import upsample
 
 
 def _count(network: nn.Module) -> int:
@@ -48,7 +48,7 @@ def test_any_size(resolution: int) -> None:
     assert BEGANDiscriminator(resolution, 4, 5)(pictures).logits.shape == (2,)
 
 
-@pytest.mark.parametrize(("channels", "frame"), [(1, (4, 6)), (4, (7, 4))])
+@pytest.mark.parametrize(("channels", "aspect"), [(1, (4, 6)), (4, (7, 4))])
 def test_pictures_of_any_channels_and_proportions(channels: int, aspect: tuple[int, int]) -> None:
     generator = _generator(channels, aspect)
     pictures = generator(generator.prior(2, torch.Generator()))

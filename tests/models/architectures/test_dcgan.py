@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.architectures.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
+from models.architectures.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, init_weights, paper_widths
 from models.layers.normalization import BatchNorm
 
 NORMS: tuple[Norm, ...] = ("batch", "layer", "none", "selu")
@@ -64,7 +64,7 @@ def test_any_size(resolution: int) -> None:
     assert DCGANDiscriminator(resolution, widths)(images[-1:]).logits.shape == (2,)
 
 
-@pytest.mark.parametrize("frame", [(4, 4), (4, 6), (7, 4)])
+@pytest.mark.parametrize("aspect", [(4, 4), (4, 6), (7, 4)])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @EVERY_NORM
 def test_a_picture_at_every_resolution(norm: Norm, channels: int, aspect: tuple[int, int]) -> None:
@@ -105,7 +105,7 @@ def test_gradients_of_the_critic_by_its_pictures(norm: Norm) -> None:
     """What the gradient penalty goes through, twice."""
     torch.manual_seed(0)
     critic = DCGANDiscriminator(16, (3, 2), 1, norm).double()
-    draw_weights(critic, deviation=None)
+    init_weights(critic, deviation=None)
     images = torch.randn(2, 1, 16, 16, dtype=torch.float64, requires_grad=True)
     part = torch.randn(2, 1, 16, 16, dtype=torch.float64)
 
@@ -154,16 +154,16 @@ def _spread(generator: DCGANGenerator) -> list[float]:
 def test_lecuns_first_weights_keep_the_variance_under_selu() -> None:
     torch.manual_seed(0)
     generator = DCGANGenerator(128, (64, 48, 32, 24, 16), 64, norm="selu")
-    draw_weights(generator, deviation=None)
+    init_weights(generator, deviation=None)
     assert _spread(generator) == pytest.approx([1.0] * 5, abs=0.25)
-    draw_weights(generator, deviation=0.02)
+    init_weights(generator, deviation=0.02)
     assert _spread(generator)[-1] < 0.1
 
 
 def test_lecuns_first_weights_are_those_of_the_inputs_an_output_sees() -> None:
     torch.manual_seed(0)
     discriminator = DCGANDiscriminator(32, (200, 100, 50), norm="selu")
-    draw_weights(discriminator, deviation=None)
+    init_weights(discriminator, deviation=None)
     layers = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     found = [layer.weight.std().item() for layer in layers]
     assert found == pytest.approx([(16 * c) ** -0.5 for c in (3, 50, 100, 200)], rel=0.1)

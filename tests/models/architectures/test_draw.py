@@ -95,17 +95,17 @@ def test_gradients_through_the_filters() -> None:
     assert exact.abs().min() > 1e-2
 
 
-@pytest.mark.parametrize(("steps", "step_size", "read"), [(64, 100, 2), (10, 10, 5)])
-def test_the_papers_sizes_by_hand(steps: int, step_size: int, read: int) -> None:
-    network = DRAW(DRAWGenerator(32, steps, step_size), read)
-    lstm_d = 4 * 256 * (step_size + 256 + 2)  # torch has two biases
+@pytest.mark.parametrize(("steps", "latent_size", "read"), [(64, 100, 2), (10, 10, 5)])
+def test_the_papers_sizes_by_hand(steps: int, latent_size: int, read: int) -> None:
+    network = DRAW(DRAWGenerator(32, steps, latent_size), read)
+    lstm_d = 4 * 256 * (latent_size + 256 + 2)  # torch has two biases
     assert _count(network.decoder) == lstm_d + 257 * 5 + 257 * 25
     lstm_e = 4 * 256 * (2 * read**2 + 256 + 256 + 2)
-    assert _count(network) - _count(network.decoder) == lstm_e + 257 * 5 + 257 * 2 * step_size
-    assert network.decoder.latent_size == steps * step_size
+    assert _count(network) - _count(network.decoder) == lstm_e + 257 * 5 + 257 * 2 * latent_size
+    assert network.decoder.input_size == steps * latent_size
 
 
-@pytest.mark.parametrize(("channels", "frame"), [(1, (4, 4)), (3, (4, 6)), (4, (7, 4))])
+@pytest.mark.parametrize(("channels", "aspect"), [(1, (4, 4)), (3, (4, 6)), (4, (7, 4))])
 def test_pictures_of_any_channels_and_proportions(channels: int, aspect: tuple[int, int]) -> None:
     network = _draw(channels, aspect)
     images = torch.rand(2, channels, 2 * aspect[0], 2 * aspect[1]) * 2 - 1
@@ -173,10 +173,10 @@ def test_a_model_folder_gives_the_same_pictures(tmp_path_factory: pytest.TempPat
     assert torch.equal(load_generator(folder)(z)[0], generator(z)[0])
 
 
-@pytest.mark.parametrize("bad", [{"write": 1}, {"steps": 0}, {"step_size": 0}, {"hidden": 0}])
+@pytest.mark.parametrize("bad", [{"write": 1}, {"steps": 0}, {"latent_size": 0}, {"hidden": 0}])
 def test_bad_sizes(bad: dict[str, int]) -> None:
     with pytest.raises(
-        ValueError, match="write must be at least 2, and steps, step_size and hidden at least 1"
+        ValueError, match="write must be at least 2, and steps, latent_size and hidden at least 1"
     ):
         DRAWGenerator(8, **bad)
     with pytest.raises(ValueError, match="read must be at least 2, not 1"):

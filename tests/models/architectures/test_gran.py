@@ -34,7 +34,7 @@ def test_steps_share_all_parameters() -> None:
     assert _count(_generator(steps=2)) == _count(_generator(steps=5))
 
 
-@pytest.mark.parametrize(("channels", "frame"), [(1, (4, 4)), (3, (4, 6)), (4, (7, 4))])
+@pytest.mark.parametrize(("channels", "aspect"), [(1, (4, 4)), (3, (4, 6)), (4, (7, 4))])
 def test_pictures_of_any_channels_and_proportions(channels: int, aspect: tuple[int, int]) -> None:
     generator = _generator(channels=channels, aspect=aspect)
     assert [p.shape for p in generator(_prior(generator))] == [(6, channels, 4 * aspect[0], 4 * aspect[1])]
@@ -66,7 +66,7 @@ def test_the_encoder_watches_the_increment_not_the_canvas() -> None:
 
 def test_every_step_has_noise_of_its_own_unless_it_is_shared() -> None:
     generator, shared = _generator(), _generator(shared=True)
-    assert (generator.latent_size, shared.latent_size) == (15, 5)
+    assert (generator.input_size, shared.input_size) == (15, 5)
     z = _prior(generator, 4)
     other = z.clone()
     other[:, 5:10] = other[:, 5:10].flip(0)  # of the second step
@@ -135,7 +135,7 @@ def test_a_model_folder_gives_the_same_pictures(tmp_path_factory: pytest.TempPat
 
 
 def test_bad_settings() -> None:
-    with pytest.raises(ValueError, match="steps must be at least 2, not 1; for one, train dcgan"):
+    with pytest.raises(ValueError, match="steps must be at least 2, not 1; for one step, train dcgan"):
         _generator(steps=1)
     with pytest.raises(ValueError, match="widths must be 1 to 2 numbers from 1 to 4096"):
         GRANGenerator(16, (8, 8, 8))

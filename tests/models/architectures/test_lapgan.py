@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from common.aspect import Aspect, size_at
 from data_prep import pyramid as prepared
 from models.architectures.lapgan import (
-    ConvolvedDiscriminator,
+    ConvolutionalDiscriminator,
     DenseDiscriminator,
+    FeaturePool,
     LAPGANGenerator,
+    Style,
     discriminators,
     level_sides,
     paper_widths,
 )
-from models.architectures.lapgan_networks import FeaturePool, Style
 from models.checkpoint import load_generator, save_generator
 from models.generator import Generator
 from models.layers.normalization import RunningBatchNorm
@@ -155,14 +156,14 @@ def test_labels_add_a_plane_or_a_place_each() -> None:
         (discriminators(plain)[1], discriminators(labelled)[1], 25 * 64 + plane),
     ):
         assert _count(other) - _count(one) == more
-    assert labelled.latent_size - plain.latent_size == 10
+    assert labelled.input_size - plain.input_size == 10
 
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("channels", [1, 4])
 def test_a_picture_and_a_verdict_at_every_level(style: Style, channels: int) -> None:
     generator = _small(style, channels)
-    assert generator.latent_size == 5 + 16 * 16 + 32 * 32
+    assert generator.input_size == 5 + 16 * 16 + 32 * 32
     z = generator.prior(3, torch.Generator().manual_seed(0))
     images = generator(z)
     assert [tuple(image.shape) for image in images] == [(3, channels, r, r) for r in (8, 16, 32)]
@@ -173,9 +174,11 @@ def test_a_picture_and_a_verdict_at_every_level(style: Style, channels: int) -> 
 
 def test_levels_below_16_are_mlps() -> None:
     generator = LAPGANGenerator(16, 4, (8, 8, 8))
-    assert [type(d) for d in discriminators(generator)] == [DenseDiscriminator] * 2 + [ConvolvedDiscriminator]
-    assert generator.noise_sizes == [100, 64, 256]
-    assert [image.shape[-1] for image in generator(torch.randn(2, generator.latent_size))] == [4, 8, 16]
+    assert [type(d) for d in discriminators(generator)] == [DenseDiscriminator] * 2 + [
+        ConvolutionalDiscriminator
+    ]
+    assert generator.latent_sizes == [100, 64, 256]
+    assert [image.shape[-1] for image in generator(torch.randn(2, generator.input_size))] == [4, 8, 16]
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
@@ -192,7 +195,7 @@ def test_each_image_is_the_one_before_enlarged_and_a_band(base: int, name: Pyram
     with torch.no_grad():
         image = torch.randn(2, 3, base, base)
         generator.levels[0].layers[-2].bias.copy_(image[0].flatten())  # type: ignore[union-attr, index]
-    images = generator(torch.randn(2, generator.latent_size))
+    images = generator(torch.randn(2, generator.input_size))
     expected = image[:1].expand(2, -1, -1, -1)
     torch.testing.assert_close(images[0], expected)
     for number, found in enumerate(images[1:], 1):
@@ -201,12 +204,12 @@ def test_each_image_is_the_one_before_enlarged_and_a_band(base: int, name: Pyram
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("frame", [(4, 6), (5, 4)])
+@pytest.mark.parametrize("aspect", [(4, 6), (5, 4)])
 def test_pictures_that_are_not_square(style: Style, aspect: Aspect) -> None:
     """At a dense level, at the smallest convolved one, and at the next; with labels, which have planes there."""
     widths = (8, 8, *SMALL[style][1:])
     generator = LAPGANGenerator(32, 4, widths, style, 5, class_names=("a", "b"), aspect=aspect)
-    assert generator.noise_sizes == [5, *(r * r * max(aspect) // 4 for r in (8, 16, 32))]
+    assert generator.latent_sizes == [5, *(r * r * max(aspect) // 4 for r in (8, 16, 32))]
     images = generator(generator.prior(2, torch.Generator().manual_seed(0)))
     assert [tuple(image.shape[2:]) for image in images] == [size_at(r, aspect) for r in (4, 8, 16, 32)]
     labels = torch.tensor([0, 1])
@@ -224,7 +227,7 @@ def test_every_level_has_noise_of_its_own() -> None:
     z = generator.prior(1, torch.Generator().manual_seed(0))
     images = generator(z)
     start = 0
-    for level, size in enumerate(generator.noise_sizes):
+    for level, size in enumerate(generator.latent_sizes):
         other = z.clone()
         other[:, start : start + size] *= -1
         same = [torch.equal(a, b) for a, b in zip(images, generator(other), strict=True)]
@@ -282,7 +285,7 @@ def test_the_stream_yields_a_picture_before_it_makes_the_next() -> None:
     reached: list[str] = []
     for level in generator.cascade():
         level.register_forward_hook(lambda level, *_: reached.append(level.side))
-    stream = generator.stream(torch.randn(1, generator.latent_size))
+    stream = generator.stream(torch.randn(1, generator.input_size))
     for sides in ([8], [8, 16], [8, 16, 32]):
         next(stream)
         assert reached == sides
@@ -356,7 +359,7 @@ def test_a_model_from_before_there_was_a_choice_of_pyramids(tmp_path: Path) -> N
     generator = _small()
     save_generator(generator, tmp_path, {})
     config = json.loads((tmp_path / "config.json").read_text())
-    for name in ("pyramid", "frame"):
+    for name in ("pyramid", "aspect"):
         del config["generator"][name]
     (tmp_path / "config.json").write_text(json.dumps(config))
     again = load_generator(tmp_path)

@@ -17,7 +17,7 @@ def test_the_papers_networks_have_their_sizes_by_hand() -> None:
     assert _count(MaxoutDiscriminator()) == (pixels + 1) * 1200 + 241 * 1200 + 241
 
 
-@pytest.mark.parametrize("frame", [(4, 4), (4, 6), (7, 4)])
+@pytest.mark.parametrize("aspect", [(4, 4), (4, 6), (7, 4)])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_a_picture_and_a_verdict(channels: int, aspect: tuple[int, int]) -> None:
     generator = MLPGenerator(16, 10, 6, channels, aspect)

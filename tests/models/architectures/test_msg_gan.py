@@ -214,7 +214,7 @@ def test_attention_at_some_resolutions() -> None:
             assert parameter.grad.ne(0).any(), name
     again = MSGGenerator(**generator.settings())
     again.load_state_dict(generator.state_dict())
-    assert again.attention == (4, 8)
+    assert again.settings()["attention"] == [4, 8]
 
 
 def test_attention_is_the_identity_at_first() -> None:
@@ -252,5 +252,7 @@ def test_attention_fits_every_combination_and_is_twice_differentiable(combine: C
 
 @pytest.mark.parametrize("network", [MSGGenerator, MSGDiscriminator])
 def test_attention_at_a_side_that_is_not_there(network: type[nn.Module]) -> None:
-    with pytest.raises(ValueError, match=r"attention must be at some of the sides 4, 8, 16, not at \[32\]"):
+    with pytest.raises(
+        ValueError, match=r"attention must be at some of the resolutions 4, 8, 16, not at \[32\]"
+    ):
         network(16, (8, 6, 4), attention=(32,))

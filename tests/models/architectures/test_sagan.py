@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from models.architectures.sagan import SAGANDiscriminator, SAGANGenerator, paper_widths
 from models.layers.attention import Attention
-from models.layers.normalization import BatchNorm, iterate_power
+from models.layers.normalization import BatchNorm, power_iteration
 
 NAMES = ("cat", "dog", "fox")
 SMALL = (8, 6, 4)
@@ -88,7 +88,7 @@ def test_the_papers_discriminator_has_its_size_by_hand(classes: int) -> None:
 def test_a_picture_at_every_resolution(names: tuple[str, ...], channels: int) -> None:
     generator = _generator(names, channels=channels)
     assert generator.resolutions == (4, 8, 16)
-    assert generator.latent_size == 12 + len(names)
+    assert generator.input_size == 12 + len(names)
     images = generator(_prior(generator, 2))
     assert [tuple(image.shape) for image in images] == [(2, channels, r, r) for r in (4, 8, 16)]
     assert images[-1].abs().max() < 1
@@ -182,7 +182,9 @@ def test_the_features_are_summed_over_the_picture() -> None:
 
 
 def test_a_discriminator_of_labels_wants_labels() -> None:
-    with pytest.raises(ValueError, match="the discriminator knows 3 classes: give it the pictures' labels"):
+    with pytest.raises(
+        ValueError, match="the discriminator is conditional on 3 classes: pass the images' labels"
+    ):
         _discriminator(3)([torch.randn(2, 3, 16, 16)])
 
 
@@ -252,7 +254,7 @@ def test_measured_pictures_are_those_of_training() -> None:
 def test_measuring_leaves_the_weights_and_is_repeatable() -> None:
     generator = _generator().eval()
     weights = [parameter.clone() for parameter in generator.parameters()]
-    iterate_power(generator, 500)  # at their end, so that more iterations change nothing but last bits
+    power_iteration(generator, 500)  # at their end, so that more iterations change nothing but last bits
     again = copy.deepcopy(generator)
     generator.refresh_statistics()
     again.refresh_statistics()
@@ -288,5 +290,7 @@ def test_bad_settings(network: type[nn.Module]) -> None:
     for widths in ((), (8, 8), (8, 8, 8, 8), (8, 0, 8), (8, 8, 5000)):
         with pytest.raises(ValueError, match="widths must be 3 numbers from 1 to 4096"):
             network(16, widths, attention=())
-    with pytest.raises(ValueError, match=r"attention must be at some of the sides 4, 8, 16, not at \[32\]"):
+    with pytest.raises(
+        ValueError, match=r"attention must be at some of the resolutions 4, 8, 16, not at \[32\]"
+    ):
         network(32)

@@ -40,7 +40,7 @@ def test_gaussians_by_their_parameters() -> None:
     torch.testing.assert_close(found.stddev, torch.tensor([[1.0, torch.e**-1]]))
 
 
-@pytest.mark.parametrize(("channels", "frame"), [(1, (4, 4)), (3, (4, 6)), (4, (7, 4))])
+@pytest.mark.parametrize(("channels", "aspect"), [(1, (4, 4)), (3, (4, 6)), (4, (7, 4))])
 def test_pictures_of_any_channels_and_proportions(channels: int, aspect: tuple[int, int]) -> None:
     vae = _vae(channels, aspect)
     images = torch.rand(2, channels, 4 * aspect[0], 4 * aspect[1]) * 2 - 1

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.attention import Attention, Equalized, check_attention, mix
+from models.layers.attention import Attention, attend, check_attention
+from models.layers.equalized import EqualizedConv1x1
 
 
 def _open(attention: Attention) -> Attention:
@@ -55,12 +56,12 @@ def test_sizes_by_hand() -> None:
     assert _count(Attention(64)) == 2 * 64 * 8 + 2 * 64 * 32 + 1
     assert _count(Attention(64, value_ratio=8, pool=1)) == 4 * 64 * 8 + 1
     assert _count(Attention(4)) == 2 * 4 * 1 + 2 * 4 * 2 + 1
-    assert _count(Attention(64, pointwise=Equalized)) == _count(Attention(64))
+    assert _count(Attention(64, conv=EqualizedConv1x1)) == _count(Attention(64))
 
 
 def test_equalised_weights_are_unit_normal_and_scaled() -> None:
     torch.manual_seed(0)
-    attention = Attention(64, pointwise=Equalized)
+    attention = Attention(64, conv=EqualizedConv1x1)
     assert attention.value.weight.std().item() == pytest.approx(1, abs=0.05)
     assert attention.value.scale == pytest.approx(1 / 8)
     assert attention.out.scale == pytest.approx(1 / 32**0.5)
@@ -121,8 +122,8 @@ def test_the_mixture_is_not_computed_in_bf16() -> None:
     rng = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(2, 8, 16, generator=rng).bfloat16() for _ in range(3))
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = mix(query, key, value)
-    expected = mix(query.double(), key.double(), value.double())
+        mixed = attend(query, key, value)
+    expected = attend(query.double(), key.double(), value.double())
     assert (mixed.dtype, expected.dtype) == (torch.float32, torch.float64)
     torch.testing.assert_close(mixed.double(), expected, rtol=1e-5, atol=1e-6)
 
@@ -138,5 +139,7 @@ def test_bf16_in_bf16_out() -> None:
 def test_a_side_that_is_not_there() -> None:
     check_attention((), (4, 8))
     check_attention((8, 4), (4, 8))
-    with pytest.raises(ValueError, match=r"attention must be at some of the sides 4, 8, not at \[8, 16\]"):
+    with pytest.raises(
+        ValueError, match=r"attention must be at some of the resolutions 4, 8, not at \[8, 16\]"
+    ):
         check_attention((8, 16), (4, 8))

@@ -11,11 +11,16 @@ from torch.nn import functional as F
 from models.architectures.began import BEGANDiscriminator
 from models.architectures.dcgan import DCGANDiscriminator
 from models.architectures.progan import ProGANDiscriminator
-from models.layers.equalized import MinibatchStdDev
-from models.layers.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination, Variety
-from models.layers.normalization import normalize_spectrally
+from models.layers.minibatch import (
+    MinibatchDifference,
+    MinibatchDiscrimination,
+    MinibatchDiscriminator,
+    MinibatchLayer,
+    MinibatchStdDev,
+)
+from models.layers.normalization import apply_spectral_norm
 
-KINDS: tuple[Variety, ...] = ("stddev", "discrimination", "difference")
+KINDS: tuple[MinibatchLayer, ...] = ("stddev", "discrimination", "difference")
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -57,18 +62,18 @@ def test_gradients(layer: nn.Module) -> None:
     assert torch.autograd.gradgradcheck(layer, (x,))  # type: ignore[no-untyped-call]
 
 
-def _discriminators(kind: Variety) -> tuple[DCGANDiscriminator, BatchAware]:
+def _discriminators(kind: MinibatchLayer) -> tuple[DCGANDiscriminator, MinibatchDiscriminator]:
     torch.manual_seed(0)
     judge = DCGANDiscriminator(16, (8, 4), norm="none")
-    return judge, BatchAware(judge, kind)
+    return judge, MinibatchDiscriminator(judge, kind)
 
 
 @EVERY_KIND
-def test_a_score_depends_on_the_batch(kind: Variety) -> None:
+def test_a_score_depends_on_the_batch(kind: MinibatchLayer) -> None:
     plain, aware = _discriminators(kind)
     pictures = _x(4, 3, 16, 16)
     with torch.no_grad():
-        aware.read.weight.mul_(100)
+        aware.linear.weight.mul_(100)
     for network, depends in ((plain, False), (aware, True)):
         whole, part = (network([some]).logits[:2] for some in (pictures, pictures[:2]))
         assert torch.allclose(whole, part, rtol=1e-4, atol=1e-5) != depends
@@ -77,28 +82,28 @@ def test_a_score_depends_on_the_batch(kind: Variety) -> None:
 @pytest.mark.parametrize(
     ("kind", "more"), [("stddev", 1), ("difference", 1), ("discrimination", 8 * 16 * 500 + 100)]
 )
-def test_what_it_adds_to_the_parameters(kind: Variety, more: int) -> None:
+def test_what_it_adds_to_the_parameters(kind: MinibatchLayer, more: int) -> None:
     counts = [sum(p.numel() for p in network.parameters()) for network in _discriminators(kind)]
     assert counts[1] - counts[0] == more
 
 
 @EVERY_KIND
-def test_it_is_a_dense_layer_on_features_and_variety(kind: Variety) -> None:
+def test_it_is_a_dense_layer_on_features_and_variety(kind: MinibatchLayer) -> None:
     plain, aware = _discriminators(kind)
     pictures = _x(4, 3, 16, 16)
     features = plain([pictures]).features
     assert features is not None
     if kind == "discrimination":
-        seen, told = aware.see(features), aware.read.weight
+        seen, told = aware.layer(features), aware.linear.weight
     else:  # the statistic is a map of 16 equal pixels
         layer = MinibatchStdDev() if kind == "stddev" else MinibatchDifference()
-        seen, told = layer(features.view(4, 8, 4, 4)).flatten(1), aware.read.weight.expand(1, 16) / 16
+        seen, told = layer(features.view(4, 8, 4, 4)).flatten(1), aware.linear.weight.expand(1, 16) / 16
     weight = torch.cat([plain.logits.weight, told], dim=1)
     torch.testing.assert_close(aware([pictures]).logits, F.linear(seen, weight, plain.logits.bias).flatten())
 
 
 @EVERY_KIND
-def test_every_parameter_receives_a_gradient(kind: Variety) -> None:
+def test_every_parameter_receives_a_gradient(kind: MinibatchLayer) -> None:
     _, network = _discriminators(kind)
     output = network([_x(4, 3, 16, 16)])
     assert output.features is not None
@@ -110,10 +115,10 @@ def test_every_parameter_receives_a_gradient(kind: Variety) -> None:
 
 
 @EVERY_KIND
-def test_gradients_by_the_pictures(kind: Variety) -> None:
+def test_gradients_by_the_pictures(kind: MinibatchLayer) -> None:
     """What gradient penalties go through, twice, under spectral norm too."""
     _, network = _discriminators(kind)
-    normalize_spectrally(network)
+    apply_spectral_norm(network)
     network = network.double()
     images, part = _x(2, 2, 3, 16, 16).double()
 
@@ -126,7 +131,7 @@ def test_gradients_by_the_pictures(kind: Variety) -> None:
 
 
 def test_it_grows_with_the_other_one() -> None:
-    network = BatchAware(ProGANDiscriminator(16, (6, 5, 4)), "difference")
+    network = MinibatchDiscriminator(ProGANDiscriminator(16, (6, 5, 4)), "difference")
     for side in (4, 16):
         network.grow(side, 1.0)
         assert network.resolutions == (side,)
@@ -134,5 +139,5 @@ def test_it_grows_with_the_other_one() -> None:
 
 
 def test_one_without_features_is_refused() -> None:
-    with pytest.raises(ValueError, match="BEGANDiscriminator reads its logits off no features"):
-        BatchAware(BEGANDiscriminator(16, 4, 4), "stddev")
+    with pytest.raises(ValueError, match="BEGANDiscriminator returns no features"):
+        MinibatchDiscriminator(BEGANDiscriminator(16, 4, 4), "stddev")

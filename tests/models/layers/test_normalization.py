@@ -9,27 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.equalized import (
-    EqualizedConv2d,
-    EqualizedDownConv2d,
-    EqualizedLinear,
-    local_moments,
-    upsample,
-)
+from models.layers.equalized import EqualizedConv2d, EqualizedDownConv2d, EqualizedLinear
 from models.layers.normalization import (
     BatchNorm,
+    PixelNorm,
     SpectralConv2d,
     SpectralDownConv2d,
     SpectralLinear,
     SpectralNorm,
     SpectralUpConv2d,
-    iterate_power,
+    apply_spectral_norm,
+    local_moments,
     measure_statistics,
-    normalize_spectrally,
+    power_iteration,
     spectral_norms,
     standardize,
-    standardize_by,
+    standardize_with,
 )
+from models.layers.resampling import upsample
 
 SpectralLayer = SpectralConv2d | SpectralLinear
 LAYERS: dict[str, Callable[[], SpectralLayer]] = {
@@ -68,7 +65,7 @@ def test_the_largest_singular_value_becomes_one(name: str) -> None:
     with torch.no_grad():
         weight.mul_(5).add_(torch.randn_like(weight))
     assert abs(_gain(layer.weight) - 1) > 0.02  # the singular vectors are of the old weight
-    iterate_power(layer, 200)
+    power_iteration(layer, 200)
     assert _gain(layer.weight) == pytest.approx(1, abs=1e-4)
 
 
@@ -76,7 +73,7 @@ def test_one_iteration_is_one_product_with_each_side() -> None:
     layer = _layer("conv")
     norm, weight = _norm(layer)
     matrix, left = weight.detach().flatten(1), norm.left.clone()
-    iterate_power(nn.Sequential(nn.ReLU(), layer))
+    power_iteration(nn.Sequential(nn.ReLU(), layer))
     right = matrix.T @ left
     torch.testing.assert_close(norm.right, right / right.norm())
     torch.testing.assert_close(norm.left, matrix @ right / (matrix @ right).norm())
@@ -146,8 +143,8 @@ def test_every_convolution_and_dense_layer_of_a_network_is_normalised() -> None:
     network = nn.Sequential(*kinds, EqualizedDownConv2d(5, 5), EqualizedLinear(5, 6), nn.Embedding(3, 4))
     nn.init.zeros_(kinds[1].weight)
     kept = kinds[0].weight.detach().clone()
-    normalize_spectrally(network)
-    iterate_power(network, 200)
+    apply_spectral_norm(network)
+    power_iteration(network, 200)
     assert len(spectral_norms(network)) == 6
     for layer in network[:6]:
         assert _gain(layer.weight * getattr(layer, "scale", 1.0)) == pytest.approx(1, abs=1e-3)
@@ -200,7 +197,7 @@ def test_training_changes_no_statistics() -> None:
 def test_both_ways_to_standardise_agree_and_so_do_their_gradients() -> None:
     torch.manual_seed(0)
     results = []
-    for way in (standardize, lambda x: standardize_by(x, local_moments)):
+    for way in (standardize, lambda x: standardize_with(x, local_moments)):
         torch.manual_seed(1)
         x = (torch.randn(4, 5, 3, 3, dtype=torch.float64) * 3 + 2).requires_grad_()
         y = way(x)
@@ -211,7 +208,7 @@ def test_both_ways_to_standardise_agree_and_so_do_their_gradients() -> None:
 
 def test_standardising_reaches_beyond_the_own_part_of_a_batch() -> None:
     x = torch.randn(6, 5, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    part = standardize_by(x[:3], lambda own, dims: local_moments(torch.cat([own, x[3:]]), dims))
+    part = standardize_with(x[:3], lambda own, dims: local_moments(torch.cat([own, x[3:]]), dims))
     torch.testing.assert_close(part, standardize(x)[:3])
     assert not torch.allclose(standardize(x[:3]), part)
 
@@ -225,7 +222,7 @@ def test_batch_norm_is_twice_differentiable() -> None:
     def run(x: Tensor, *_: Tensor) -> Tensor:
         return norm(x, label)  # type: ignore[no-any-return]
 
-    for way in (standardize, partial(standardize_by, moments=local_moments)):
+    for way in (standardize, partial(standardize_with, moments=local_moments)):
         norm.standardize = way
         assert torch.autograd.gradcheck(run, (x, *norm.parameters()), fast_mode=True)
         assert torch.autograd.gradgradcheck(run, (x, *norm.parameters()), fast_mode=True)
@@ -235,7 +232,7 @@ def test_bf16_keeps_its_precision_and_its_type() -> None:
     norm, label = _opened(1), torch.ones(16, 1)
     x = (torch.randn(16, 5, 4, 4, generator=torch.Generator().manual_seed(0)) + 4).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        y, z = norm(x, label), standardize_by(x, local_moments)
+        y, z = norm(x, label), standardize_with(x, local_moments)
     assert (y.dtype, z.dtype) == (torch.bfloat16, torch.bfloat16)
     torch.testing.assert_close(y.float(), norm(x.float(), label), rtol=0.02, atol=0.05)
     torch.testing.assert_close(z.float(), standardize(x.float()), rtol=0.02, atol=0.02)
@@ -275,3 +272,18 @@ def test_measured_statistics_are_means_over_batches() -> None:
     again = copy.deepcopy(network.state_dict())
     measure_statistics(network, batches)
     assert all(torch.equal(value, again[key]) for key, value in network.state_dict().items())
+
+
+def test_pixel_norm_in_closed_form() -> None:
+    x = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(2, 2, 3, 3)
+    expected = torch.tensor([3.0, 4.0]) / 12.5**0.5  # the mean square is (9 + 16) / 2
+    torch.testing.assert_close(PixelNorm()(x)[1, :, 2, 0], expected)
+    assert PixelNorm()(torch.zeros(1, 2, 3, 3)).eq(0).all()
+
+
+def test_pixel_norm_treats_every_pixel_by_itself() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 8, 4, 4) * torch.rand(3, 1, 4, 4) * 50
+    y = PixelNorm()(x)
+    torch.testing.assert_close(y.square().mean(1), torch.ones(3, 4, 4))
+    assert PixelNorm()(x.bfloat16()).dtype == torch.bfloat16
