@@ -20,8 +20,8 @@ from typing import Annotated, Any, get_args
 
 import tyro
 
+from common.aspect import size_text
 from common.command import exit_status
-from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
 from evaluation import leaderboard_page
 from evaluation.baselines import Baseline, fit
@@ -160,7 +160,7 @@ class Leaderboard:
     def text(self) -> list[str]:
         """The same in sentences."""
         options, judge, dataset = self.options, self.judge, self.dataset
-        data = f"{len(dataset):,} pictures at {shape_text(dataset.size, dataset.aspect)}"
+        data = f"{len(dataset):,} pictures at {size_text(dataset.size, dataset.aspect)}"
         length = f"for {options.kimg * 1000:,.0f} images" if options.kimg else "as long as its recipe says"
         if options.minutes:
             length += f", but no longer than {leaderboard_page.duration(options.minutes * 60)}"

@@ -11,8 +11,7 @@ import torch
 import torchmetrics
 from numpy.typing import NDArray
 
-from common.aspect import Aspect
-from data_prep.pyramid import shape_text
+from common.aspect import Aspect, size_text
 from data_prep.store import PyramidDataset
 from evaluation.metrics import kernel, ms_ssim, swd
 from evaluation.metrics.features import FeatureNetwork
@@ -50,12 +49,12 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
 
     """
     resolution, channels, aspect = generator.resolutions[-1], generator.image_channels, generator.aspect
-    size = shape_text(resolution, aspect)
+    size = size_text(resolution, aspect)
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {MAX_SEED}, not {seed}")
     if resolution < swd.COARSEST:
         raise ValueError(
-            f"the model's pictures are {size}; evaluation needs at least {shape_text(swd.COARSEST, aspect)}"
+            f"the model's pictures are {size}; evaluation needs at least {size_text(swd.COARSEST, aspect)}"
         )
     if dataset.channels != channels:
         raise ValueError(
@@ -64,12 +63,12 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
         )
     if dataset.aspect != aspect:
         raise ValueError(
-            f"{dataset.path} has pictures of {shape_text(dataset.size, dataset.aspect)}, the model's are of {size}: "
+            f"{dataset.path} has pictures of {size_text(dataset.size, dataset.aspect)}, the model's are of {size}: "
             f"prepare the data with --size {size}"
         )
     if resolution not in dataset.levels:
         raise ValueError(
-            f"{dataset.path} goes up to {shape_text(dataset.size, dataset.aspect)}, the model "
+            f"{dataset.path} goes up to {size_text(dataset.size, dataset.aspect)}, the model "
             f"to {size}: prepare the data with --size {size}"
         )
     count = set_size(dataset, samples)

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from data_prep.pyramid import shape_text
+from common.aspect import size_text
 
 FEW = 2000  # pictures below which the Frechet distance says little
 _KERNEL_SCALE = 1000  # as is usual
@@ -34,7 +34,7 @@ def ranked_by(features: object) -> str:
 def table(result: dict[str, Any]) -> Group:
     """What `evaluate` returned, readable."""
     protocol = result["protocol"]
-    count, size = protocol["images_per_set"], shape_text(protocol["resolution"], protocol["aspect"])
+    count, size = protocol["images_per_set"], size_text(protocol["resolution"], protocol["aspect"])
     grid = Table(title=f"{count} generated pictures against {count} real ones at {size}")
     grid.add_column("figure")
     grid.add_column("generated", justify="right")
@@ -48,7 +48,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     swd, aspect = result["sliced_wasserstein_distance"], result["protocol"]["aspect"]
     for level in swd["real"]:
-        where = "mean" if level == "mean" else shape_text(int(level), aspect)
+        where = "mean" if level == "mean" else size_text(int(level), aspect)
         values = (f"{swd[side][level]:.2f}" for side in ("generated", "real"))
         rows.append((f"SWD x 1000, {where}", *values))
     similarity = result["ms_ssim"]

@@ -164,7 +164,7 @@ def swept(generator: InfoGANGenerator, order: list[int]) -> list[Tensor]:
     by_digit = torch.tensor(order).argsort()
     noise = generator.prior(_COLUMNS, torch.Generator().manual_seed(1))
     others = generator.prior(len(NAMES), torch.Generator().manual_seed(2))
-    start = generator.noise_size
+    start = generator.latent_size
     sheets = [_with_categories(noise.repeat(len(NAMES), 1), by_digit.repeat_interleave(_COLUMNS))]
     for number in range(generator.codes.continuous):
         lines = _with_categories(others, by_digit).repeat_interleave(_COLUMNS, dim=0)

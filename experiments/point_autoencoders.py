@@ -47,7 +47,7 @@ class PointAutoencoder(Autoencoder):
         """Reconstruct points (N, 2, 1, 1) by noise (N, latent_size)."""
         runs = len(self.log_deviation)
         points = images.view(runs, -1, 2)
-        parameters, again = self.infer(points, noise.view(runs, -1, self.decoder.latent_size))
+        parameters, again = self.infer(points, noise.view(runs, -1, self.decoder.input_size))
         return Reconstruction(gaussian(parameters.flatten(0, 1)), self.likelihood(again))
 
 
@@ -63,15 +63,15 @@ class Observed(Generator):
     ) -> None:
         super().__init__()
         self.resolutions, self.image_channels = (1,), 2
-        self.autoencoder, self.latent_size = autoencoder, autoencoder.decoder.latent_size + 2
+        self.autoencoder, self.input_size = autoencoder, autoencoder.decoder.input_size + 2
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """N(0, I): (count, latent_size)."""
-        return torch.randn(count, self.latent_size, generator=rng)
+        """N(0, I): (count, input_size)."""
+        return torch.randn(count, self.input_size, generator=rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield the points (N, 2, 1, 1). Truncation makes the whole latent vector smaller."""
-        latents, noise = torch.split(z * truncation, [self.latent_size - 2, 2], 1)
+        latents, noise = torch.split(z * truncation, [self.input_size - 2, 2], 1)
         (means,) = self.autoencoder.decoder(latents)
         likelihood = self.autoencoder.likelihood(means.view(len(self.autoencoder.log_deviation), -1, 2))
         yield (likelihood.mean + likelihood.stddev * noise[:, :, None, None]) * 2 - 1
@@ -128,12 +128,12 @@ class DrawingPointGenerator(RunwiseGenerator):
         self,
         runs: int,  # networks side by side
         hidden: int,  # units of the LSTMs
-        step_size: int,  # latent numbers of each step
+        latent_size: int,  # latent numbers of each step
         steps: int = 8,  # T
     ) -> None:
-        super().__init__(runs, steps * step_size)
-        self.hidden, self.step_size, self.steps = hidden, step_size, steps
-        self.lstm, self.write = LSTMs(runs, step_size, hidden), Linears(runs, hidden, 2)
+        super().__init__(runs, steps * latent_size)
+        self.hidden, self.latent_size, self.steps = hidden, latent_size, steps
+        self.lstm, self.write = LSTMs(runs, latent_size, hidden), Linears(runs, hidden, 2)
 
     def begin(self, like: Tensor) -> tuple[State, Tensor]:
         """The first state and the empty canvas for (runs, N, ...)."""
@@ -141,14 +141,14 @@ class DrawingPointGenerator(RunwiseGenerator):
         return (nothing, nothing), like.new_zeros(*like.shape[:2], 2)
 
     def step(self, z: Tensor, state: State, canvas: Tensor) -> tuple[State, Tensor]:
-        """Add to the canvas (runs, N, 2) what z (runs, N, step_size) says."""
+        """Add to the canvas (runs, N, 2) what z (runs, N, latent_size) says."""
         state = self.lstm(z, state)
         return state, canvas + self.write(state[0])
 
     def canvases(self, z: Tensor) -> Iterator[Tensor]:
         """Yield the canvas (runs, N, 2) after each step. z: (runs, N, latent_size)."""
         state, canvas = self.begin(z)
-        for z_t in torch.split(z, self.step_size, 2):
+        for z_t in torch.split(z, self.latent_size, 2):
             state, canvas = self.step(z_t, state, canvas)
             yield canvas
 
@@ -156,11 +156,6 @@ class DrawingPointGenerator(RunwiseGenerator):
         """Latent vectors (runs, N, latent_size) -> points (runs, N, 2)."""
         *_, canvas = self.canvases(z)
         return canvas
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        sizes = {"step_size": self.step_size, "steps": self.steps}
-        return {"runs": self.runs, "hidden": self.hidden, **sizes}
 
 
 class PointDRAW(PointAutoencoder):
@@ -175,13 +170,13 @@ class PointDRAW(PointAutoencoder):
         super().__init__(decoder.runs)
         self.decoder = decoder
         self.lstm = LSTMs(decoder.runs, 4 + decoder.hidden, decoder.hidden)
-        self.posterior = Linears(decoder.runs, decoder.hidden, 2 * decoder.step_size)
+        self.posterior = Linears(decoder.runs, decoder.hidden, 2 * decoder.latent_size)
 
     def infer(self, points: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Points (runs, N, 2) and noise (runs, N, L) -> the posterior's parameters (runs, N, 2L), points again."""
         state, canvas = self.decoder.begin(noise)
         watching, means, log_deviations = state, [], []
-        for e in torch.split(noise, self.decoder.step_size, 2):
+        for e in torch.split(noise, self.decoder.latent_size, 2):
             watching = self.lstm(torch.cat([points, points - canvas, state[0]], 2), watching)
             mean, log_deviation = cast(Tensor, self.posterior(watching[0])).chunk(2, 2)
             state, canvas = self.decoder.step(mean + log_deviation.exp() * e, state, canvas)

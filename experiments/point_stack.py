@@ -1,17 +1,17 @@
-"""Networks for points of Stacked GAN (see `models/architectures/stacked_gan.py`): dense, of one run.
+"""Networks for points of Stacked GAN (see `models/architectures/stacked_gan.py`): dense_block, of one run.
 
 Each is what the network of pictures is to the players, and is called alike.
 """
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from models.architectures.stacked_gan import BottomGenerator, Encoder, LevelDiscriminator, TopGenerator
 from models.generator import Generator
-from models.layers.transposed import dense
+from models.layers.dcgan_blocks import dense_block
 
 
 def _hidden(n_in: int, hidden: int) -> nn.Sequential:
@@ -24,7 +24,7 @@ def _hidden(n_in: int, hidden: int) -> nn.Sequential:
 
 def _normed(n_in: int, hidden: int) -> nn.Sequential:
     """Two layers of ReLUs with batch norm: (N, n_in) -> (N, hidden)."""
-    return nn.Sequential(dense(n_in, hidden, nn.ReLU()), dense(hidden, hidden, nn.ReLU()))
+    return nn.Sequential(dense_block(n_in, hidden, nn.ReLU()), dense_block(hidden, hidden, nn.ReLU()))
 
 
 class PointEncoder(Encoder):
@@ -40,35 +40,35 @@ class PointEncoder(Encoder):
 
 
 class FeatureGenerator(TopGenerator):
-    """G1: labels, one hot (N, classes), and noise (N, noise_size) -> features (N, hidden)."""
+    """G1: labels, one hot (N, classes), and noise (N, latent_size) -> features (N, hidden)."""
 
     def __init__(
         self,
         classes: int,  # number of labels
-        noise_size: int,  # length of the noise
+        latent_size: int,  # length of the noise
         hidden: int,  # units of both hidden layers and length of the features
     ) -> None:
         nn.Module.__init__(self)
-        self.noise_size = noise_size
-        self.layers = _normed(noise_size + classes, hidden).extend([nn.Linear(hidden, hidden), nn.ReLU()])
+        self.latent_size = latent_size
+        self.layers = _normed(latent_size + classes, hidden).extend([nn.Linear(hidden, hidden), nn.ReLU()])
 
 
 class FeaturePointGenerator(BottomGenerator):
-    """G0: features (N, hidden) and noise (N, noise_size) -> points (N, 2, 1, 1)."""
+    """G0: features (N, hidden) and noise (N, latent_size) -> points (N, 2, 1, 1)."""
 
     def __init__(
         self,
-        noise_size: int,  # length of the noise
+        latent_size: int,  # length of the noise
         hidden: int,  # length of the features and units of both hidden layers
     ) -> None:
         nn.Module.__init__(self)
-        self.noise_size = noise_size
+        self.latent_size = latent_size
         self.of_noise = nn.Sequential()
-        self.layers = _normed(noise_size + hidden, hidden).append(nn.Linear(hidden, 2))
+        self.layers = _normed(latent_size + hidden, hidden).append(nn.Linear(hidden, 2))
 
     def forward(self, features: Tensor, noise: Tensor) -> Tensor:
         """Make points that the features are of."""
-        return cast(Tensor, self.layers(self.given(features, noise)).view(-1, 2, 1, 1))
+        return cast(Tensor, self.layers(self.decoder_input(features, noise)).view(-1, 2, 1, 1))
 
 
 class StackedPointGenerator(Generator):
@@ -77,30 +77,25 @@ class StackedPointGenerator(Generator):
     def __init__(
         self,
         hidden: int,  # units of all hidden layers
-        noise_size: int,  # length of z1 and of z0
+        latent_size: int,  # length of z1 and of z0
         classes: int,  # number of labels
     ) -> None:
         super().__init__()
         self.resolutions, self.image_channels = (1,), 2
-        self.hidden, self.noise_size, self.class_names = hidden, noise_size, tuple(map(str, range(classes)))
-        self.latent_size = 2 * noise_size + classes
-        self.top = FeatureGenerator(classes, noise_size, hidden)
-        self.bottom = FeaturePointGenerator(noise_size, hidden)
+        self.hidden, self.latent_size, self.class_names = hidden, latent_size, tuple(map(str, range(classes)))
+        self.input_size = 2 * latent_size + classes
+        self.top = FeatureGenerator(classes, latent_size, hidden)
+        self.bottom = FeaturePointGenerator(latent_size, hidden)
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """U(0, 1), then a label: (count, latent_size)."""
-        return self.with_drawn_labels(torch.rand(count, 2 * self.noise_size, generator=rng), rng)
+        """U(0, 1), then a label: (count, input_size)."""
+        return self.with_random_labels(torch.rand(count, 2 * self.latent_size, generator=rng), rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield the points (N, 2, 1, 1). Truncation draws the noise towards 1/2."""
-        noise, label = torch.split(z, [2 * self.noise_size, len(self.class_names)], 1)
+        noise, label = torch.split(z, [2 * self.latent_size, len(self.class_names)], 1)
         first, second = (0.5 + (noise - 0.5) * truncation).chunk(2, 1)
         yield self.bottom(self.top(label, first), second)
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        sizes = {"noise_size": self.noise_size, "classes": len(self.class_names)}
-        return {"hidden": self.hidden, **sizes}
 
 
 class PointLevelDiscriminator(LevelDiscriminator):
@@ -110,8 +105,8 @@ class PointLevelDiscriminator(LevelDiscriminator):
         self,
         n_in: int,  # numbers of a sample
         hidden: int,  # units of both hidden layers
-        noise_size: int,  # length of the level's noise
+        latent_size: int,  # length of the level's noise
     ) -> None:
         nn.Module.__init__(self)
         self.trunk = _hidden(n_in, hidden)
-        self.logits, self.read = nn.Linear(hidden, 1), nn.Linear(hidden, noise_size)
+        self.logits, self.read = nn.Linear(hidden, 1), nn.Linear(hidden, latent_size)

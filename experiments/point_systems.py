@@ -5,7 +5,7 @@ What they share with one another is that of `points.py`: two hidden layers, late
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,21 +31,16 @@ class LabelledPointGenerator(PointGenerator):
         self,
         runs: int,  # networks side by side
         hidden: int,  # units of both hidden layers
-        noise_size: int,  # length of z
+        latent_size: int,  # length of z
         classes: int,  # number of labels
         units: UnitsName = "relu",
     ) -> None:
-        super().__init__(runs, hidden, noise_size + classes, units)
-        self.noise_size, self.class_names = noise_size, tuple(map(str, range(classes)))
+        super().__init__(runs, hidden, latent_size + classes, units)
+        self.latent_size, self.class_names = latent_size, tuple(map(str, range(classes)))
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """N(0, I), then a label: (count, latent_size)."""
-        return self.with_drawn_labels(torch.randn(count, self.noise_size, generator=rng), rng)
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        sizes = {"noise_size": self.noise_size, "classes": len(self.class_names)}
-        return {"runs": self.runs, "hidden": self.hidden, **sizes, "units": self.units}
+        """N(0, I), then a label: (count, input_size)."""
+        return self.with_random_labels(torch.randn(count, self.latent_size, generator=rng), rng)
 
 
 class CodedPointGenerator(PointGenerator):
@@ -55,23 +50,18 @@ class CodedPointGenerator(PointGenerator):
         self,
         runs: int,  # networks side by side
         hidden: int,  # units of both hidden layers
-        noise_size: int,  # length of z
+        latent_size: int,  # length of z
         continuous: int,  # codes that are continuous
         categorical: Sequence[int],  # categories of each code that is categorical
     ) -> None:
         codes = Codes(continuous, tuple(categorical))
-        super().__init__(runs, hidden, noise_size + codes.size, "batch")
-        self.noise_size, self.codes = noise_size, codes
+        super().__init__(runs, hidden, latent_size + codes.size, "batch")
+        self.latent_size, self.codes = latent_size, codes
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """N(0, I), then the codes: (count, latent_size)."""
-        noise = torch.randn(count, self.noise_size, generator=rng)
+        """N(0, I), then the codes: (count, input_size)."""
+        noise = torch.randn(count, self.latent_size, generator=rng)
         return torch.cat([noise, self.codes.draw(count, rng)], 1)
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        codes = {"continuous": self.codes.continuous, "categorical": list(self.codes.categorical)}
-        return {"runs": self.runs, "hidden": self.hidden, "noise_size": self.noise_size, **codes}
 
 
 class LabelledPointDiscriminator(Discriminator):
@@ -128,19 +118,19 @@ class RecurrentPointGenerator(RunwiseGenerator):
         self,
         runs: int,  # networks side by side
         hidden: int,  # units of all hidden layers
-        noise_size: int,  # length of each z_t, and of what is made of a point
+        latent_size: int,  # length of each z_t, and of what is made of a point
         steps: int = 3,  # T
     ) -> None:
-        super().__init__(runs, steps * noise_size)
-        self.hidden, self.noise_size, self.steps = hidden, noise_size, steps
-        self.noise = nn.Sequential(Linears(runs, noise_size, noise_size), BatchNorms(runs, noise_size))
-        self.paint = mlp(runs, 2 * noise_size, hidden, 2, units="batch")
-        self.watch = mlp(runs, 2, hidden, noise_size, units="batch").append(BatchNorms(runs, noise_size))
+        super().__init__(runs, steps * latent_size)
+        self.hidden, self.latent_size, self.steps = hidden, latent_size, steps
+        self.noise = nn.Sequential(Linears(runs, latent_size, latent_size), BatchNorms(runs, latent_size))
+        self.paint = mlp(runs, 2 * latent_size, hidden, 2, units="batch")
+        self.watch = mlp(runs, 2, hidden, latent_size, units="batch").append(BatchNorms(runs, latent_size))
 
     def canvases(self, z: Tensor) -> Iterator[Tensor]:
         """Yield the canvas (runs, N, 2) after each step. z: (runs, N, latent_size)."""
-        canvas, memory = z.new_zeros(*z.shape[:2], 2), z.new_zeros(*z.shape[:2], self.noise_size)
-        for z_t in torch.split(z, self.noise_size, dim=2):
+        canvas, memory = z.new_zeros(*z.shape[:2], 2), z.new_zeros(*z.shape[:2], self.latent_size)
+        for z_t in torch.split(z, self.latent_size, dim=2):
             increment = self.paint(torch.cat([torch.tanh(self.noise(z_t)), memory], 2))
             yield (canvas := canvas + increment)
             memory = torch.tanh(self.watch(increment))
@@ -149,11 +139,6 @@ class RecurrentPointGenerator(RunwiseGenerator):
         """Latent vectors (runs, N, latent_size) -> points (runs, N, 2)."""
         *_, canvas = self.canvases(z)
         return canvas
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        sizes = {"noise_size": self.noise_size, "steps": self.steps}
-        return {"runs": self.runs, "hidden": self.hidden, **sizes}
 
 
 class AutoencodingDiscriminator(Discriminator):

@@ -9,15 +9,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from models.discriminator import Discriminator, DiscriminatorOutput
 from models.generator import Generator
-from models.layers.equalized import MinibatchStdDev
-from models.layers.minibatch import MinibatchDiscrimination
+from models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
 from models.layers.normalization import SpectralLinear
 from training.objectives import Loss, Objective
 
@@ -178,23 +177,23 @@ class RunwiseGenerator(Generator):
     def __init__(
         self,
         runs: int,  # networks side by side
-        latent_size: int,  # length of the latent vector
+        input_size: int,  # length of the input vector
     ) -> None:
         super().__init__()
         self.resolutions, self.image_channels = (1,), 2
-        self.runs, self.latent_size = runs, latent_size
+        self.runs, self.input_size = runs, input_size
 
     @abstractmethod
     def points(self, z: Tensor) -> Tensor:
         """Latent vectors (runs, N, latent_size) -> points (runs, N, 2)."""
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        """N(0, I): (count, latent_size)."""
-        return torch.randn(count, self.latent_size, generator=rng)
+        """N(0, I): (count, input_size)."""
+        return torch.randn(count, self.input_size, generator=rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield the points (N, 2, 1, 1). Truncation makes the whole latent vector smaller."""
-        yield self.points((z * truncation).view(self.runs, -1, self.latent_size)).view(-1, 2, 1, 1)
+        yield self.points((z * truncation).view(self.runs, -1, self.input_size)).view(-1, 2, 1, 1)
 
 
 class PointGenerator(RunwiseGenerator):
@@ -214,15 +213,6 @@ class PointGenerator(RunwiseGenerator):
     def points(self, z: Tensor) -> Tensor:
         """Latent vectors (runs, N, latent_size) -> points (runs, N, 2)."""
         return cast(Tensor, self.layers(z))
-
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "runs": self.runs,
-            "hidden": self.hidden,
-            "latent_size": self.latent_size,
-            "units": self.units,
-        }
 
 
 class PointDiscriminator(Discriminator):

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -81,7 +81,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config: Any = json.loads(path.read_text())
     except OSError as error:
         raise ValueError(f"{folder} is not a model: {path.name} cannot be read ({error.strerror})") from None
     except json.JSONDecodeError as error:
@@ -102,7 +102,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             config["generator"] = from_format_1(config["architecture"], config["generator"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: no settings of a generator ({error!r})") from None
-    return config
+    return cast(dict[str, Any], config)
 
 
 def load_generator(path: Path) -> Generator:

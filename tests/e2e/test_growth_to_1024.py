@@ -14,7 +14,8 @@ import pytest
 import torch
 from commands import grow, pixels, run, service
 
-from data_prep.store import PyramidWriter, Row, encode_png
+from common.images import encode_png
+from data_prep.store import PyramidWriter, Row
 from models.checkpoint import load_generator
 from tests.prepared import write_dataset
 from tests.training.toy import fork, kill_when
@@ -243,5 +244,5 @@ def test_small_sizes_read_nothing_larger(tmp_path: Path) -> None:
     assert runs.set_up(tmp_path / "run", record, record.data).run()
     assert [line["resolution"] for line in lines(tmp_path / "run")] == [4, 8, 8]
     record = runs.begin(tmp_path / "more", "progan", more, tmp_path / "data")
-    with pytest.raises(ValueError, match="at 16 is damaged"):
+    with pytest.raises(ValueError, match="at resolution 16 is damaged"):
         runs.set_up(tmp_path / "more", record, record.data).run()

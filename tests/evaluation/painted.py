@@ -24,15 +24,15 @@ class Painter(Generator):
 
     def __init__(self, resolution: int = 32, blur: float = 0.0, modes: int = 0) -> None:
         super().__init__()
-        self.latent_size, self.image_channels, self.resolutions = 243, 3, (resolution,)
+        self.input_size, self.image_channels, self.resolutions = 243, 3, (resolution,)
         self.blur, self.modes = blur, modes
         self.contrast = nn.Parameter(torch.ones(()))
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
-        z = torch.randn(count, self.latent_size, generator=rng)
+        z = torch.randn(count, self.input_size, generator=rng)
         if self.modes:
             mode = torch.randint(self.modes, (1,), generator=rng).item()
-            z = torch.randn(count, self.latent_size, generator=torch.Generator().manual_seed(int(mode)))
+            z = torch.randn(count, self.input_size, generator=torch.Generator().manual_seed(int(mode)))
         return z
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:

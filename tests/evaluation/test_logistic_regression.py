@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
+from evaluation import logistic_regression
 from evaluation.logistic_regression import STRENGTHS, Floats, Labels, fit, fit_best, loss
 
 

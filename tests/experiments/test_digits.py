@@ -161,15 +161,15 @@ def test_slant_is_that_of_a_stroke(lean: float) -> None:
 def test_sheets_sweep_one_code_each() -> None:
     generator = InfoGANGenerator(32, CODES.widths, 8, image_channels=1)
     first, left, right = swept(generator, [1, 0, *range(2, 10)])
-    noise = first[:, : generator.noise_size + 2]
+    noise = first[:, : generator.latent_size + 2]
     assert torch.equal(noise[:10], noise[10:20])
     assert first[0, -10:].argmax() == 1  # the code that tells a 0
     assert first[10, -10:].argmax() == 0
     for number, sheet_of in enumerate((left, right)):
-        codes = sheet_of[:, generator.noise_size : generator.noise_size + 2]
+        codes = sheet_of[:, generator.latent_size : generator.latent_size + 2]
         assert codes[:10, number].tolist() == pytest.approx(torch.linspace(-2, 2, 10).tolist())
         assert (codes[:, 1 - number] == 0).all()
-        others = torch.cat([sheet_of[:10, : generator.noise_size], sheet_of[:10, -10:]], dim=1)
+        others = torch.cat([sheet_of[:10, : generator.latent_size], sheet_of[:10, -10:]], dim=1)
         assert torch.equal(others, others[:1].expand(10, -1))
 
 

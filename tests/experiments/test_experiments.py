@@ -277,7 +277,7 @@ def test_the_levels_of_a_stack_are_joined_after_half() -> None:
     assert system.updaters[-1].level.joint == 0.5 * shown  # type: ignore[attr-defined]
     g = system.generator
     z = g.prior(6, _rng())
-    assert g.latent_size == 4 + 8
+    assert g.input_size == 4 + 8
     assert not torch.isclose(g(z)[-1], g(g.with_labels(z, (z[:, 4:].argmax(1) + 1) % 8))[-1]).any()
 
 

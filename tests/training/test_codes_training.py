@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.architectures.stacked_gan import StackedGenerator
-from models.layers.equalized import Dropout
+from models.layers.dropout import Dropout
 from tests.training.toy import shapes
 from training.growth import Stage
 from training.objectives.mutual_information import donsker_varadhan

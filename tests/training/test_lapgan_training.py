@@ -43,7 +43,7 @@ from training.updaters.lapgan import (
 )
 
 RECIPE = with_settings(
-    LAPGANRecipe(resolution=32, kimg=0.064, batch=8), base=8, widths=(8, 4, 4), coarsest_noise=4
+    LAPGANRecipe(resolution=32, kimg=0.064, batch=8), base=8, widths=(8, 4, 4), latent_size=4
 )
 # The same through train.py, at 16x16: iterations of 8 images, a checkpoint every 2.
 TINY = (

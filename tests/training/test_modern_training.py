@@ -113,7 +113,7 @@ def test_both_sides_know_the_labels_or_are_told_not_to() -> None:
     batch, other = (_batch(Stage(16, 8), labels=given) for given in (labels, labels.flip(0)))
     for conditional in (True, False):
         d, g = _updaters(DataFormat(3, ("a", "b")), conditional=conditional)
-        assert g.network.latent_size == 8 + 2 * conditional
+        assert g.network.input_size == 8 + 2 * conditional
         assert g.network.class_names == (("a", "b") if conditional else ())
         assert isinstance(d.network, ModernDiscriminator)
         assert (d.network.embedding is not None) == conditional

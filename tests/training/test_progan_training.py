@@ -173,7 +173,7 @@ def test_both_sides_move_at_every_stage(channels: int, classes: int) -> None:
     names = tuple("abc"[:classes])
     system, *updaters = _build(DataFormat(channels, names))
     assert system.generator.class_names == names
-    assert system.generator.latent_size == 8 + classes
+    assert system.generator.input_size == 8 + classes
     for stage in (Stage(4, 8), Stage(8, 8, 0.25, 1), Stage(8, 8, 1.0, 2), Stage(16, 8, 0.5, 3)):
         batch = _batch(stage, channels, classes)
         for updater in updaters:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from models.discriminator import DiscriminatorOutput
-from models.layers.equalized import Dropout, EqualizedConv2d, EqualizedLinear
-from models.layers.minibatch import BatchAware, MinibatchDifference, MinibatchDiscrimination
+from models.layers.dropout import Dropout
+from models.layers.equalized import EqualizedConv2d, EqualizedLinear
+from models.layers.minibatch import MinibatchDifference, MinibatchDiscrimination, MinibatchDiscriminator
 from models.layers.normalization import spectral_norms
 from tests.training.plain import AC_GAN, BEGAN, GRAN, INFOGAN, MODERN, MSG_GAN, PROGAN, SAGAN
 from tests.training.ranks import on_ranks
@@ -142,11 +143,11 @@ def test_every_recipe_takes_the_other_tricks(recipe: Recipe) -> None:
 def test_every_recipes_discriminator_takes_a_minibatch_layer(recipe: Recipe, minibatch: Any) -> None:
     batch = _batch_for(recipe)
     if isinstance(recipe, BEGANRecipe):
-        with pytest.raises(ValueError, match="reads its logits off no features"):
+        with pytest.raises(ValueError, match="returns no features"):
             _updaters(with_settings(recipe, minibatch=minibatch))
         return
     d, g = _updaters(with_settings(recipe, minibatch=minibatch))
-    assert isinstance(d.network, BatchAware)
+    assert isinstance(d.network, MinibatchDiscriminator)
     assert g.discriminator is d.network
     for updater in (d, g):
         updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from common.aspect import resolution_of
-from models.layers.equalized import wide
+from models.layers.precision import at_least_float32
 from training.data.instance_noise import noisy
 from training.distributed.collective import mean_over_ranks
 from training.rng import KeyedRNG
@@ -203,7 +203,7 @@ class Augmentation(nn.Module):
         if not self.operations and deviation == 0:
             return list(pictures)
         side, p = resolution_of(pictures[-1]), self.probability(train_state)
-        pictures = [wide(picture) for picture in pictures]
+        pictures = [at_least_float32(picture) for picture in pictures]
         for name, operation in OPERATIONS.items():
             if name in self.operations:
                 uniforms = rng.uniform(f"augment/{of}/{name}", 1 + operation.numbers)

@@ -9,9 +9,20 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers.equalized import GroupStdDev, MinibatchStdDev, PerSample, local_moments
-from models.layers.minibatch import MinibatchDifference, MinibatchDiscrimination
-from models.layers.normalization import BatchNorm, RunningBatchNorm, standardize, standardize_by
+from models.layers.minibatch import (
+    GroupStdDev,
+    MinibatchDifference,
+    MinibatchDiscrimination,
+    MinibatchStdDev,
+    PerSample,
+)
+from models.layers.normalization import (
+    BatchNorm,
+    RunningBatchNorm,
+    local_moments,
+    standardize,
+    standardize_with,
+)
 
 _alone = False
 
@@ -104,7 +115,7 @@ def over_global_batch(function: PerSample, x: Tensor) -> Tensor:
 
 def standardize_globally(x: Tensor) -> Tensor:
     """Batch norm's `standardize` over the global batch."""
-    return standardize(x) if ranks() == 1 else standardize_by(x, global_batch_moments)
+    return standardize(x) if ranks() == 1 else standardize_with(x, global_batch_moments)
 
 
 def use_global_batch(network: nn.Module) -> None:

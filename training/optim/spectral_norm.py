@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.layers.normalization import iterate_power, spectral_norms
+from models.layers.normalization import power_iteration, spectral_norms
 
 
 def iterate_after_steps(optimizer: torch.optim.Optimizer, network: nn.Module) -> None:
@@ -14,6 +14,6 @@ def iterate_after_steps(optimizer: torch.optim.Optimizer, network: nn.Module) ->
         return
 
     def follow(*_: Any) -> None:
-        iterate_power(network)
+        power_iteration(network)
 
     optimizer.register_step_post_hook(follow)

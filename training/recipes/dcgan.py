@@ -11,7 +11,7 @@ Deviations: images are generated from a moving average of the weights, which non
 from dataclasses import dataclass
 from typing import Literal
 
-from models.architectures.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, draw_weights, paper_widths
+from models.architectures.dcgan import DCGANDiscriminator, DCGANGenerator, Norm, init_weights, paper_widths
 from training.recipes.options import AugmentOptions, OptimizerOptions, PenaltyOptions
 from training.recipes.pair import DiscriminatorOptions, PairOptions, build_pair
 from training.recipes.recipe import ComputeOptions, DataFormat, Recipe
@@ -60,7 +60,7 @@ class DCGANRecipe(Recipe):
         )
         if network.init == "lecun":
             for each in (generator, discriminator):
-                draw_weights(each, deviation=None)
+                init_weights(each, deviation=None)
         d, g = build_pair(
             discriminator,
             generator,

@@ -18,8 +18,7 @@ Deviations:
 
 from dataclasses import dataclass
 
-from models.architectures.lapgan import LAPGANGenerator, discriminators
-from models.architectures.lapgan_networks import Style
+from models.architectures.lapgan import LAPGANGenerator, Style, discriminators
 from models.layers.pyramid import PYRAMIDS, PyramidName
 from training.monitoring.options import MonitoringOptions
 from training.recipes.options import SGDOptions
@@ -37,7 +36,7 @@ class LAPGANNetworks:
     base: int = 8  # side of the coarsest image, pixels
     widths: tuple[int, ...] = ()  # units or channels of the generators, one per level; empty for the paper's
     style: Style = "cifar"  # networks of the levels from 16x16
-    coarsest_noise: int = 100  # length of the coarsest level's noise
+    latent_size: int = 100  # length of the coarsest level's noise
     pyramid: PyramidName = "binomial5"  # how images are halved and doubled
     conditional: bool = False  # use the data's labels
 
@@ -67,7 +66,7 @@ class LAPGANRecipe(Recipe):
         names = data.class_names if network.conditional else ()
         levels = (self.resolution, network.base, network.widths or None, network.style)
         generator = LAPGANGenerator(
-            *levels, network.coarsest_noise, data.channels, names, network.pyramid, data.aspect
+            *levels, network.latent_size, data.channels, names, network.pyramid, data.aspect
         )
         updaters: list[Updater] = []
         for level, discriminator in zip(generator.cascade(), discriminators(generator), strict=True):

@@ -9,8 +9,8 @@ from torch import nn
 
 from models.discriminator import Discriminator
 from models.generator import Generator
-from models.layers.minibatch import BatchAware, Variety
-from models.layers.normalization import BatchNorm, normalize_spectrally
+from models.layers.minibatch import MinibatchDiscriminator, MinibatchLayer
+from models.layers.normalization import BatchNorm, apply_spectral_norm
 from training.objectives import OBJECTIVES, Objective
 from training.objectives.logistic import non_saturating_d
 from training.optim.historical_averaging import average_history
@@ -74,7 +74,9 @@ class PairOptions:
     n_critic_early: int = 0  # the same in the first 25 iterations and in every 500th; 0: as always
     classify: float = 0.0  # weight of the class losses, for discriminators that predict the class (AC-GAN)
     feature_matching: float = 0.0  # weight of feature matching in the generator's loss
-    minibatch: Literal["none", Variety] = "none"  # minibatch layer after the discriminator's last features
+    minibatch: Literal["none", MinibatchLayer] = (
+        "none"  # minibatch layer after the discriminator's last features
+    )
 
     def __post_init__(self) -> None:
         check_positive(self, "n_critic")
@@ -94,7 +96,7 @@ def optimize_pair(
 ) -> tuple[OptimizerSpec, OptimizerSpec]:
     """How a discriminator and a generator are optimized; spectral norm, if asked for, is applied first."""
     if options.spectral_norm:
-        normalize_spectrally(discriminator)
+        apply_spectral_norm(discriminator)
     specs = optimizer.discriminator_spec(discriminator), optimizer.generator_spec(generator)
     if weight_clip > 0:
         clip_after_steps(specs[0].optimizer, weight_clip)
@@ -144,7 +146,7 @@ def build_pair(
     check_discriminator(discriminator, pair, penalties, classify)
     registered = smoothed(pair.objective, options)
     if pair.minibatch != "none":
-        discriminator = BatchAware(discriminator, pair.minibatch)
+        discriminator = MinibatchDiscriminator(discriminator, pair.minibatch)
     spec_d, spec_g = optimize_pair(optimizer, options, discriminator, generator, penalties.weight_clip)
     return adversarial_pair(
         discriminator,

@@ -61,7 +61,7 @@ class ProGANRecipe(Recipe):
         network, names = self.network, data.class_names if self.pair.classify > 0 else ()
         size = (self.resolution, network.widths or paper_widths(self.resolution))
         shape = (network.attention, data.aspect)
-        generator = ProGANGenerator(*size, network.latent_size + len(names), data.channels, names, *shape)
+        generator = ProGANGenerator(*size, network.latent_size, data.channels, names, *shape)
         discriminator = ProGANDiscriminator(*size, data.channels, len(names), network.group, *shape)
         start = self.growth_schedule().at(0)
         generator.grow(start.resolution, start.blend)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.layers.equalized import Dropout
+from models.layers.dropout import Dropout
 from training.rng import KeyedRNG
 
 

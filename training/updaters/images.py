@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from common.aspect import resolution_of
 from models.discriminator import Discriminator
 from models.generator import Generator
-from models.layers.equalized import upsample
+from models.layers.resampling import upsample
 from training.system import Batch
 
 

@@ -96,7 +96,7 @@ class LevelUpdater(Updater):
 
     def generate(self, level: Level, images: Tensor, batch: Batch) -> Tensor:
         """The level's fakes on the coarse versions of its reals (N, C, H, W): the same shape."""
-        noise = batch.rng.uniform_per_sample(f"{self.name}/noise", level.noise_size) * 2 - 1
+        noise = batch.rng.uniform_per_sample(f"{self.name}/noise", level.latent_size) * 2 - 1
         low = None if level.coarsest else self.pyramid.up(self.pyramid.down(images))
         return cast(Tensor, level(noise, low, one_hot(batch.labels, level.classes)))
 

@@ -76,8 +76,8 @@ class Level(ABC):
         """The conditional loss: how far the encoder's features of the fakes are from the generator's input; a scalar."""
 
     def noise(self, batch: Batch) -> Tensor:
-        """U(0, 1): (N, noise_size)."""
-        return batch.rng.uniform(f"noise{self.name}", self.generator.noise_size)
+        """U(0, 1): (N, latent_size)."""
+        return batch.rng.uniform(f"noise{self.name}", self.generator.latent_size)
 
     def generate(self, batch: Batch, train_state: TrainState) -> Tensor:
         """Fakes, without a graph."""
