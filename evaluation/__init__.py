@@ -1,1 +1,1 @@
-"""How far generated pictures are from real ones: distances and diversity, with their floor and protocol."""
+"""How close generated images are to real ones: distances and diversity, each with its floor and its protocol."""

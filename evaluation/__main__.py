@@ -1,4 +1,4 @@
-"""Command line: python -m evaluation --help."""
+"""Evaluate a generator: `python -m evaluation MODEL --data DATA`."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from tyro.conf import arg
 
 from common.command import exit_status
 
@@ -16,37 +17,41 @@ if TYPE_CHECKING:
 
 
 def run(
-    run_or_model: Annotated[Path | None, tyro.conf.Positional] = None,
+    model: Annotated[Path | None, tyro.conf.Positional, arg(metavar="[MODEL]", help_behavior_hint="")] = None,
     /,
     *,
-    data: Path,
-    baseline: Literal["mean-image", "gaussian-pixel"] | None = None,
-    features: Path | None = None,
+    data: Annotated[Path, arg(metavar="DATA")],
+    baseline: Annotated[
+        Literal["mean-image", "gaussian-pixel"] | None,
+        arg(metavar="mean-image|gaussian-pixel", help_behavior_hint=""),
+    ] = None,
+    features: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None,
     samples: int = 2000,
     seed: int = 0,
-    out: Path | None = None,
+    out: Annotated[
+        Path | None, arg(metavar="FILE", help_behavior_hint="(default: MODEL/evaluation.json)")
+    ] = None,
 ) -> None:
-    """Measure how far a model's pictures, or a baseline's, are from real ones.
+    """Measure how close the images of a model, or of a baseline, are to real ones.
 
     Args:
-        run_or_model: A model's folder, or a training run's, whose newest checkpoint is taken.
-        data: The real pictures: a data set made by python -m data_prep prepare.
-        baseline: In place of a model, what has learnt next to nothing: the data set's mean picture, or every pixel
-            drawn by itself around its mean.
-        features: A network (.onnx) that turns `images` into `features`, for Frechet and kernel distance.
-        samples: Pictures to generate; fewer are where the data set has not twice as many.
-        seed: Of samples, halves of the data, patches and projections.
-        out: JSON file to write. By default evaluation.json in RUN_OR_MODEL.
+        model: A model's folder, or a training run (its newest checkpoint).
+        data: The real images: a data set made by `python -m data_prep prepare`.
+        baseline: Evaluate a trivial generator instead of a model: the mean image, or independent Gaussian pixels.
+        features: Network (.onnx) from `images` to `features`, for the Frechet and kernel distances.
+        samples: Images to generate; fewer if the data set has less than twice as many.
+        seed: Seed of the samples, the split of the data, the patches and the projections.
+        out: JSON file to write.
 
     """
-    if run_or_model is not None and baseline is None:
-        out = out or run_or_model / "evaluation.json"
-    elif run_or_model is not None or baseline is None:
-        raise ValueError("name either a run or model, or a --baseline")
+    if model is not None and baseline is None:
+        out = out or model / "evaluation.json"
+    elif model is not None or baseline is None:
+        raise ValueError("name either a MODEL (or a training run) or a --baseline")
     elif out is None:
         raise ValueError("a --baseline has no folder of its own: name a file to write with --out")
-    if run_or_model is not None:
-        generator, described = _load(run_or_model)
+    if model is not None:
+        generator, description = _load(model)
     _check_writable(out)
 
     import torch
@@ -57,17 +62,17 @@ def run(
     from evaluation.baselines import fit
     from evaluation.evaluate import evaluate
     from evaluation.metrics.features import FeatureNetwork
-    from evaluation.progress import bars
+    from evaluation.progress import progress_bars
     from evaluation.report import table
 
     dataset = PyramidDataset(data)
     network = FeatureNetwork(features) if features else None
-    with bars() as begin:
+    with progress_bars() as start_task:
         if baseline is not None:
-            generator, described = fit(baseline, dataset, begin), {"baseline": baseline}
+            generator, description = fit(baseline, dataset, start_task), {"baseline": baseline}
         generator.to("cuda" if torch.cuda.is_available() else "cpu")
-        result = evaluate(generator, dataset, samples, network, seed, begin)
-    result["protocol"]["model"] |= described
+        result = evaluate(generator, dataset, samples, network, seed, start_task)
+    result["protocol"]["model"] |= description
     write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     Console().print(table(result))
     print(f"written to {out}")
@@ -78,21 +83,21 @@ def main() -> int:
     return exit_status(lambda: tyro.cli(run, prog="python -m evaluation"), "stopped; nothing was written")
 
 
-def _load(run_or_model: Path) -> "tuple[Generator, dict[str, Any]]":
-    """The generator of a model or run, and what the protocol says of it."""
+def _load(model: Path) -> "tuple[Generator, dict[str, Any]]":
+    """The generator of a model or training run, and its description in the protocol."""
     from models.checkpoint import find_model, load_generator, read_config
 
-    folder = find_model(run_or_model)
+    folder = find_model(model)
     config = read_config(folder)
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    described = {"architecture": config["architecture"], "weights_sha256": digest, "about": config["about"]}
-    return load_generator(folder), described
+    description = {"architecture": config["architecture"], "weights_sha256": digest, "about": config["about"]}
+    return load_generator(folder), description
 
 
 def _check_writable(out: Path) -> None:
-    """See before the work begins that its result can be written."""
+    """Check before the work begins that its result can be written."""
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise ValueError(f"{out} cannot be written: name a file in a folder that is there with --out")
+        raise ValueError(f"{out} cannot be written: name a file in an existing folder with --out")
 
 
 if __name__ == "__main__":

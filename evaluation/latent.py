@@ -1,10 +1,10 @@
-"""What directions of the latent space mean: `python -m evaluation.latent arithmetic|suppress MODEL ... --out FILE.png`.
+"""Directions of the latent space: `python -m evaluation.latent arithmetic|suppress MODEL ... --out FILE`.
 
 DCGAN (Radford et al. 2016, arXiv 1511.06434, section 6.3): sums and differences of latent vectors, each the mean of
-several seeds, paint what the same sums of meanings would ("smiling woman - woman + man").
+several seeds, generate what the same sums of concepts would ("smiling woman - woman + man").
 
-Deviations: section 6.3.1 finds feature maps of the generator that draw windows, by logistic regression on marked
-pictures, and drops them; `suppress` finds a direction of the latent space so, and moves along it.
+Deviations: section 6.3.1 finds feature maps of the generator that draw windows, by logistic regression on annotated
+images, and drops them; `suppress` finds a direction of the latent space in the same way, and moves along it.
 """
 
 import sys
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import tyro
 from torch import Tensor
+from tyro.conf import Positional, arg
 
 from common.command import exit_status
 from common.images import grid, save_png, to_uint8
@@ -24,57 +25,65 @@ from models.checkpoint import load_generator
 from models.generator import Generator
 from models.sample import parse_seeds
 
-_PENALTY = 0.01  # of the regression
+_DESCRIPTION = "Do arithmetic with latent vectors, or find and suppress a property of the images."
+_L2 = 0.01  # penalty of the regression
 _VARIANTS = 8  # of the result of arithmetic
-_SHOWN = 8  # seeds of a suppression
+_SHOWN = 8  # seeds in a row of `suppress`
+
+Model = Annotated[Path, Positional, arg(metavar="MODEL")]
+Seeds = Annotated[str, arg(metavar="SEEDS")]
+ImageFile = Annotated[Path, arg(metavar="FILE")]
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Paint a - b + c, each the mean of several seeds: rows of their pictures, then the result and some near it."""
+    """Generate a - b + c, where each is the mean latent vector of several seeds."""
 
-    model: Annotated[Path, tyro.conf.Positional]
+    model: Model
     """a model's folder, or a training run (its newest checkpoint)"""
-    a: str
-    """seeds such as 3,8,21 whose pictures show a thing with a property; three leave latent vectors their length"""
-    b: str
-    """seeds of the thing without it"""
-    c: str
-    """seeds of another thing, to be given the property"""
-    out: Path
-    """FILE.png: in each row the pictures of some seeds and, last, of their mean; in the last row the result"""
+    a: Seeds
+    """seeds such as 3,8,21 whose images show an object with a property; with three each, the result keeps a latent
+    vector's typical length"""
+    b: Seeds
+    """seeds of the object without the property"""
+    c: Seeds
+    """seeds of another object, which is to get the property"""
+    out: ImageFile
+    """PNG file to write: a row each for a, b and c (the seeds' images, then their mean's), then the result and
+    variants of it"""
     noise: float = 0.25
-    """half the range of the uniform noise on what is near the result"""
+    """half the range of the uniform noise that makes the variants"""
 
 
 @dataclass(frozen=True)
 class Suppress:
-    """Find the direction that tells marked seeds from others, and paint seeds without it, as they are, and with it."""
+    """Find the latent direction of a property from annotated seeds, and generate images without and with it."""
 
-    model: Annotated[Path, tyro.conf.Positional]
+    model: Model
     """a model's folder, or a training run (its newest checkpoint)"""
-    marked: Literal["darker", "lighter"] | Path
-    """a file of the marked seeds, such as 3,8,20-24; or those whose picture is darker, or lighter, than the median"""
-    out: Path
-    """FILE.png of three rows: without the property, as drawn, with it"""
-    seeds: str = "0-399"
-    """what to learn from; the marked ones are among them"""
+    marked: Annotated[Literal["darker", "lighter"] | Path, arg(metavar="darker|lighter|FILE")]
+    """seeds whose images have the property: those darker, or lighter, than the median, or listed in a file (such as
+    3,8,20-24)"""
+    out: ImageFile
+    """PNG file to write, of three rows: without the property, as sampled, with the property"""
+    seeds: Seeds = "0-399"
+    """seeds to learn from, among them the marked ones"""
 
 
 @dataclass(frozen=True)
 class Direction:
-    """A linear score of latent vectors, and what it is on average of those with and without a property."""
+    """A linear classifier of latent vectors, and its mean logits for vectors without and with the property."""
 
-    slope: Tensor  # (latent_size,)
-    offset: float
-    without: float
-    having: float
-    accuracy: float  # on a quarter of the seeds, by a direction found on the others
+    weight: Tensor  # (latent_size,)
+    bias: float
+    logit_without: float
+    logit_with: float
+    accuracy: float  # of a classifier fitted on three quarters of the seeds, on the rest
 
-    def moved(self, z: Tensor, score: float) -> Tensor:
-        """The nearest latent vectors (N, latent_size) whose score is the given one."""
-        apart = score - (z @ self.slope + self.offset)
-        return z + torch.outer(apart / self.slope.square().sum(), self.slope)
+    def move(self, z: Tensor, logit: float) -> Tensor:
+        """The nearest latent vectors (N, latent_size) that have the given logit."""
+        gap = logit - (z @ self.weight + self.bias)
+        return z + torch.outer(gap / self.weight.square().sum(), self.weight)
 
 
 def latents(generator: Generator, seeds: list[int]) -> Tensor:
@@ -83,97 +92,117 @@ def latents(generator: Generator, seeds: list[int]) -> Tensor:
 
 
 @torch.no_grad()
-def paint(generator: Generator, z: Tensor) -> Tensor:
-    """The pictures of latent vectors (N, latent_size): uint8 (N, C, H, W)."""
+def generate(generator: Generator, z: Tensor) -> Tensor:
+    """The images of latent vectors (N, latent_size): uint8 (N, C, H, W)."""
     return torch.cat([to_uint8(generator(one)[-1]) for one in torch.split(z, 1)])
 
 
 def arithmetic(generator: Generator, groups: list[list[int]], noise: float) -> tuple[Tensor, list[Tensor]]:
-    """The latent vector of a - b + c, and the rows of pictures for the groups of seeds a, b, c and for the result."""
+    """The latent vector of a - b + c, and rows of images for the seeds of a, b and c and for the result."""
     vectors = [latents(generator, group) for group in groups]
     a, b, c = (group.mean(0, keepdim=True) for group in vectors)
     result = a - b + c
-    rows = [paint(generator, torch.cat([group, group.mean(0, keepdim=True)])) for group in vectors]
+    rows = [generate(generator, torch.cat([group, group.mean(0, keepdim=True)])) for group in vectors]
     shifts = torch.rand(_VARIANTS, result.shape[1], generator=torch.Generator().manual_seed(0)) * 2 - 1
-    rows.append(paint(generator, torch.cat([result, result + noise * shifts])))
+    rows.append(generate(generator, torch.cat([result, result + noise * shifts])))
     return result, rows
 
 
 def find_direction(z: Tensor, marked: Tensor) -> Direction:
-    """The direction that tells the latent vectors (N, latent_size) that are marked (N,) from the others.
+    """The direction that separates the marked (N,) latent vectors (N, latent_size) from the others.
 
     Raises:
-        ValueError: fewer than four vectors are marked, or are not.
+        ValueError: fewer than four vectors are marked, or fewer than four are not.
     """
     if min(int(marked.sum()), int((~marked).sum())) < 4:
         raise ValueError("mark at least four of --seeds, and leave at least four unmarked")
     x, labels = z.double().numpy(), marked.long().numpy()
     order = np.random.default_rng(0).permutation(len(x))
-    known, held_out = order[len(x) // 4 :], order[: len(x) // 4]
-    accuracy = fit(x[known], labels[known], 2, _PENALTY).accuracy(x[held_out], labels[held_out])
-    found = fit(x, labels, 2, _PENALTY)
-    slope = (found.weight[:, 1] - found.weight[:, 0]) / found.deviation
-    offset = found.bias[1] - found.bias[0] - found.mean @ slope
-    scores = x @ slope + offset
-    without, having = (float(scores[labels == label].mean()) for label in (0, 1))
-    return Direction(torch.from_numpy(slope).to(z), float(offset), without, having, accuracy)
+    train, test = order[len(x) // 4 :], order[: len(x) // 4]
+    accuracy = fit(x[train], labels[train], 2, _L2).accuracy(x[test], labels[test])
+    classifier = fit(x, labels, 2, _L2)
+    weight = (classifier.weight[:, 1] - classifier.weight[:, 0]) / classifier.deviation
+    bias = classifier.bias[1] - classifier.bias[0] - classifier.mean @ weight
+    logits = x @ weight + bias
+    without, with_ = (float(logits[labels == label].mean()) for label in (0, 1))
+    return Direction(torch.from_numpy(weight).to(z), float(bias), without, with_, accuracy)
 
 
-def _marked(pictures: Tensor, seeds: list[int], options: Literal["darker", "lighter"] | Path) -> Tensor:
-    """Which of the seeds are marked: bool (N,)."""
-    if isinstance(options, Path):
-        chosen = parse_seeds(options.read_text().strip())
-        if not set(chosen) <= set(seeds):
-            raise ValueError(f"{options} marks seeds that are not among --seeds")
-        return torch.tensor([seed in set(chosen) for seed in seeds])
-    light = pictures[:, :3].float().mean((1, 2, 3))
-    return light < light.median() if options == "darker" else light > light.median()
-
-
-def draw(options: Arithmetic | Suppress) -> str:
-    """Write the picture. Returns what there is to say of it.
+def run(options: Arithmetic | Suppress) -> str:
+    """Write the image. Returns a sentence about the result.
 
     Raises:
-        ValueError: an argument is out of bounds, there is no whole model, or it is one of labelled pictures.
+        ValueError: an argument is out of bounds, there is no complete model, or it is conditional.
     """
     if options.out.suffix.lower() != ".png" or not options.out.absolute().parent.is_dir():
-        raise ValueError(f"--out {options.out} must be a file that ends in .png, in a folder that is there")
+        raise ValueError(f"--out {options.out} must be a file that ends in .png, in an existing folder")
     generator = load_generator(options.model)
     if generator.class_names:
-        raise ValueError(f"{options.model} paints by label, which has no place in latent arithmetic")
-    if isinstance(options, Arithmetic):
-        groups = [parse_seeds(seeds) for seeds in (options.a, options.b, options.c)]
-        result, rows = arithmetic(generator, groups, options.noise)
-        save_png(_in_rows(rows), options.out)
-        length = float(
-            result.square().mean().sqrt() / latents(generator, list(range(64))).square().mean().sqrt()
-        )
-        return f"the result's length is {length:.2f} of a seed's"
+        raise ValueError(f"{options.model} needs class labels, which latent arithmetic does not support")
+    return (
+        _arithmetic(options, generator) if isinstance(options, Arithmetic) else _suppress(options, generator)
+    )
+
+
+def _arithmetic(options: Arithmetic, generator: Generator) -> str:
+    groups = [parse_seeds(seeds) for seeds in (options.a, options.b, options.c)]
+    result, rows = arithmetic(generator, groups, options.noise)
+    save_png(_stack(rows), options.out)
+    typical = latents(generator, list(range(64))).square().mean().sqrt()
+    return (
+        f"the result's length is {float(result.square().mean().sqrt() / typical):.2f} of a typical latent's"
+    )
+
+
+def _suppress(options: Suppress, generator: Generator) -> str:
     seeds = parse_seeds(options.seeds)
     z = latents(generator, seeds)
-    pictures = paint(generator, z) if not isinstance(options.marked, Path) else torch.empty(0)
-    found = find_direction(z, _marked(pictures, seeds, options.marked))
-    shown = z[:_SHOWN]
-    rows = [
-        paint(generator, each)
-        for each in (found.moved(shown, found.without), shown, found.moved(shown, found.having))
-    ]
-    save_png(_in_rows(rows), options.out)
-    return f"the direction tells {found.accuracy:.0%} of seeds that it was not found on"
+    if isinstance(options.marked, Path):
+        marked = _listed(options.marked, seeds)
+    else:
+        marked = _darker_or_lighter(generate(generator, z), options.marked)
+    direction, shown = find_direction(z, marked), z[:_SHOWN]
+    variants = (
+        direction.move(shown, direction.logit_without),
+        shown,
+        direction.move(shown, direction.logit_with),
+    )
+    save_png(_stack([generate(generator, each) for each in variants]), options.out)
+    return f"the direction classifies {direction.accuracy:.0%} of held-out seeds correctly"
 
 
-def _in_rows(rows: list[Tensor]) -> Tensor:
-    """Rows of pictures (N, C, H, W), short ones filled with black, as one: uint8 (C, H, W)."""
+def _listed(path: Path, seeds: list[int]) -> Tensor:
+    """Which of the seeds a file lists: bool (N,)."""
+    chosen = set(parse_seeds(path.read_text().strip()))
+    if not chosen <= set(seeds):
+        raise ValueError(f"{path} marks seeds that are not among --seeds")
+    return torch.tensor([seed in chosen for seed in seeds])
+
+
+def _darker_or_lighter(images: Tensor, which: Literal["darker", "lighter"]) -> Tensor:
+    """Which of the images (N, C, H, W) are darker, or lighter, than the median: bool (N,)."""
+    light = images[:, :3].float().mean((1, 2, 3))
+    return light < light.median() if which == "darker" else light > light.median()
+
+
+def _stack(rows: list[Tensor]) -> Tensor:
+    """Rows of images (N, C, H, W), padded with black, as one image: uint8 (C, H, W)."""
     width = max(map(len, rows))
-    filled = [torch.cat([row, row.new_zeros(width - len(row), *row.shape[1:])]) for row in rows]
-    return grid(torch.cat(filled), columns=width)
+    padded = [torch.cat([row, row.new_zeros(width - len(row), *row.shape[1:])]) for row in rows]
+    return grid(torch.cat(padded), columns=width)
 
 
 def main() -> int:
     """Run the command line and return its exit status."""
-    return exit_status(
-        lambda: print(draw(tyro.cli(Arithmetic | Suppress, prog="python -m evaluation.latent")))
-    )
+
+    def work() -> None:
+        options = tyro.cli(
+            Arithmetic | Suppress, prog="python -m evaluation.latent", description=_DESCRIPTION
+        )
+        print(run(options))
+        print(f"written to {options.out}")
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

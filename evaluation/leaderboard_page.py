@@ -1,4 +1,4 @@
-"""The leaderboard's rows as a page, as Markdown, and as JSON."""
+"""The leaderboard's rows as a web page, as Markdown, and as JSON."""
 
 import base64
 import io
@@ -8,139 +8,140 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from common.atomic import write_text
 
-NAME = "leaderboard"  # of the files, before their endings
-_INLINE = 96  # height of a row of pictures in the page, pixels at most
-_LAST = ("done", "needs labels", "failed")  # what is sorted after what
+NAME = "leaderboard"  # of the files, without suffix
+_INLINE_HEIGHT = 96  # of a row of samples in the page, pixels at most
+_STATES = ("done", "needs labels", "failed")  # in the order of their rows
 
 
-class Figure(NamedTuple):
+class Statistic(NamedTuple):
     """A number, or the mean of several."""
 
     mean: float
-    sd: float | None = None  # over evaluations and trainings; None where there is one
+    sd: float | None = None  # standard deviation over evaluations and trainings; None for a single number
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a system, a baseline or the real pictures."""
+    """The results of a system, a baseline or the real images."""
 
     name: str
     kind: Literal["system", "baseline", "real"]
-    figures: dict[str, Figure] = field(
+    metrics: dict[str, Statistic] = field(
         default_factory=dict
-    )  # by key of a column, or as `report.flat` calls them
+    )  # by column, or by name as in `report.flatten`
     state: Literal["done", "needs labels", "failed"] = "done"
-    reason: str = ""  # why it is not done
-    samples: str = ""  # file with a row of pictures, relative to the board's folder
+    reason: str = ""  # why it has no results
+    samples: str = ""  # image file with a row of samples, relative to the leaderboard's folder
 
     @property
-    def why(self) -> str:
-        """What is said in place of figures."""
+    def problem(self) -> str:
+        """What is shown in place of metrics."""
         return f"{self.state}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures."""
+    """A column of the table."""
 
     key: str
     title: str
-    note: str  # what it means
-    show: Callable[[float], str]
+    note: str  # explanation
+    format: Callable[[float], str]
 
 
-def columns(rank: str) -> list[Column]:
-    """The columns of a board that is sorted by a figure."""
+def columns(ranked_by: str) -> list[Column]:
+    """The columns of a leaderboard that is sorted by the given metric."""
     distances = [
         Column(
             "frechet_distance", "Frechet", "Frechet distance of features; lower is better", "{:.1f}".format
         ),
         Column(
-            "kernel_distance", "kernel × 1000", "kernel distance of features; lower is better", _thousandfold
+            "kernel_distance", "kernel × 1000", "kernel distance of features; lower is better", _times_1000
         ),
     ]
     return [
-        *(distances if rank == "frechet_distance" else ()),
+        *(distances if ranked_by == "frechet_distance" else ()),
         Column(
             "sliced_wasserstein_distance/mean",
             "SWD × 1000",
-            "sliced Wasserstein distance, mean of the levels; lower is better",
+            "sliced Wasserstein distance, mean over levels; lower is better",
             "{:.1f}".format,
         ),
         Column(
             "ms_ssim",
             "MS-SSIM",
-            "similarity of pairs; variety is lost where it is above that of real pictures",
+            "similarity of pairs; above the value of real images, diversity is lost",
             "{:.3f}".format,
         ),
         Column(
             "untrained",
             "untrained",
-            "the first figure of the same networks with fresh weights",
+            "the first metric for the same networks with freshly initialized weights",
             "{:.1f}".format,
         ),
         Column("images", "images", "real images shown", "{:,.0f}".format),
-        Column("seconds", "trained", "time in training", duration),
+        Column("seconds", "trained", "training time", duration),
         Column("images_per_second", "img/s", "real images per second of training", "{:.3g}".format),
-        Column("generator", "generator", "trained numbers of the generator", _millions),
-        Column("rest", "the rest", "trained numbers of what only training needs", _millions),
+        Column("generator", "generator", "trained parameters of the generator", _millions),
+        Column("rest", "the rest", "trained parameters of networks that only training needs", _millions),
     ]
 
 
-def ordered(rows: list[Row], rank: str) -> list[Row]:
-    """Real pictures, then the least figure first, then what is not done."""
+def sort_rows(rows: list[Row], ranked_by: str) -> list[Row]:
+    """Real images, then results by the ranking metric, then systems without results."""
 
-    def place(row: Row) -> tuple[bool, int, float]:
+    def sort_key(row: Row) -> tuple[bool, int, float]:
         return (
             row.kind != "real",
-            _LAST.index(row.state),
-            row.figures[rank].mean if row.state == "done" else 0,
+            _STATES.index(row.state),
+            row.metrics[ranked_by].mean if row.state == "done" else 0,
         )
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=sort_key)
 
 
-def write(folder: Path, rows: list[Row], rank: str, about: dict[str, Any]) -> None:
-    """Write `leaderboard.json`, `.md` and `.html` into a folder that holds the pictures.
+def write(folder: Path, rows: list[Row], ranked_by: str, metadata: dict[str, Any]) -> None:
+    """Write `leaderboard.json`, `.md` and `.html` into the folder that holds the samples.
 
     Args:
-        folder: the board's.
+        folder: the leaderboard's.
         rows: in any order.
-        rank: key of the figure that sorts them.
-        about: `title`, `text` (a list of sentences), and what else the JSON file is to hold.
+        ranked_by: name of the metric that they are sorted by.
+        metadata: `title`, `text` (a list of sentences), and whatever else belongs into the JSON file.
 
     """
-    rows = ordered(rows, rank)
-    shown = columns(rank)
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    rows = sort_rows(rows, ranked_by)
+    shown = columns(ranked_by)
     listed = [
-        {**asdict(row), "figures": {key: each._asdict() for key, each in row.figures.items()}} for row in rows
+        {**asdict(row), "metrics": {key: each._asdict() for key, each in row.metrics.items()}} for row in rows
     ]
-    content = {**about, "rank": rank, "rows": listed}
+    content = {**metadata, "ranked_by": ranked_by, "rows": listed}
     write_text(folder / f"{NAME}.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    write_text(folder / f"{NAME}.md", _markdown(rows, shown, about))
+    write_text(folder / f"{NAME}.md", _markdown(rows, shown, metadata))
     environment = Environment(loader=PackageLoader("evaluation"), autoescape=True, undefined=StrictUndefined)
     page = environment.get_template(f"{NAME}.html.jinja").render(
-        about=about,
+        metadata=metadata,
         columns=shown,
-        rank=rank,
+        ranked_by=ranked_by,
         rows=[(row, _inline(folder / row.samples) if row.samples else "") for row in rows],
     )
     write_text(folder / f"{NAME}.html", page)
 
 
 def duration(seconds: float) -> str:
-    """A time that a person can read."""
+    """Seconds as readable text."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _thousandfold(value: float) -> str:
+def _times_1000(value: float) -> str:
     return f"{1000 * value:.1f}"
 
 
@@ -148,33 +149,34 @@ def _millions(value: float) -> str:
     return f"{value / 1e6:.2f} M"
 
 
-def _markdown(rows: list[Row], shown: list[Column], about: dict[str, Any]) -> str:
-    lines = [f"# {about['title']}", "", *about["text"], ""]
+def _markdown(rows: list[Row], shown: list[Column], metadata: dict[str, Any]) -> str:
+    lines = [f"# {metadata['title']}", "", *metadata["text"], ""]
     lines += ["| | " + " | ".join(column.title for column in shown) + " |", "|---|" + "---:|" * len(shown)]
     for row in rows:
         cells = (
             [_cell(row, column) for column in shown]
             if row.state == "done"
-            else [row.why.replace("|", "\\|"), *[""] * (len(shown) - 1)]
+            else [row.problem.replace("|", "\\|"), *[""] * (len(shown) - 1)]
         )
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
     lines += ["", *(f"- **{column.title}**: {column.note}" for column in shown), ""]
     for row in rows:
-        lines += [f"{row.name}", "", f"![pictures of {row.name}]({row.samples})", ""] if row.samples else []
+        lines += [f"{row.name}", "", f"![samples of {row.name}]({row.samples})", ""] if row.samples else []
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _cell(row: Row, column: Column) -> str:
-    figure = row.figures.get(column.key)
-    if figure is None:
+    statistic = row.metrics.get(column.key)
+    if statistic is None:
         return ""
-    return column.show(figure.mean) + (f" ± {column.show(figure.sd)}" if figure.sd else "")
+    deviation = f" ± {column.format(statistic.sd)}" if statistic.sd else ""
+    return column.format(statistic.mean) + deviation
 
 
 def _inline(path: Path) -> str:
-    """A data URI of a row of pictures, small enough for a page of many."""
-    with Image.open(path) as picture:
-        picture.thumbnail((picture.width, _INLINE), Image.Resampling.LANCZOS)
+    """An image file as a data URI, reduced in height."""
+    with Image.open(path) as image:
+        image.thumbnail((image.width, _INLINE_HEIGHT), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=90)
+        image.save(buffer, "WEBP", quality=90)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,15 +1,16 @@
-"""What a discriminator has learnt of pictures: `python -m evaluation.metrics.features RUN --data LABELLED`.
+"""What a discriminator has learned about images: `python -m evaluation.linear_probe RUN --data DATA`.
 
-DCGAN (Radford et al. 2016, arXiv 1511.06434, section 5.1) classifies pictures by a discriminator's features: those
-after every convolution's activation, max-pooled to the coarsest size (4x4), flattened and joined, under a linear
+DCGAN (Radford et al. 2016, arXiv 1511.06434, section 5.1) classifies images by a discriminator's features: those
+after every convolution's activation, max-pooled to the coarsest size (4x4), flattened and concatenated, under a linear
 classifier.
 
 Deviations: the classifier is logistic regression, not an L2-SVM; its penalty is chosen on a part of the training
-pictures. Batch norm has the statistics of the training pictures. The paper's figures are of a network that was trained
-on other data than it is judged by; which data RUN has seen is the reader's to know.
+images. Batch norm uses the statistics of the training images. The paper's networks were trained on other data than
+they are tested on; which data RUN was trained on is not checked.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tyro.conf import Positional, arg
 
 from common.aspect import size_at
 from common.atomic import write_text
@@ -30,24 +32,32 @@ from models.discriminator import FeatureDiscriminator
 from models.discriminator_checkpoint import load_discriminator
 from models.layers.normalization import measure_statistics
 
-_AT_ONCE = 64  # pictures
-_SHOWN = 8  # units, and pictures of each
+_BATCH = 64  # images
+_SHOWN = 8  # units, and images of each
+CLASSIFIERS = ("discriminator", "untrained", "pixels", "most_common_label")
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """See how well a linear classifier does on a discriminator's features, and what its units look at."""
+class ProbeOptions:
+    """Fit a linear classifier to a discriminator's features, and show what its units respond to."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """a training run of DCGAN's discriminator; its newest checkpoint is taken"""
-    data: Path
-    """labelled pictures: a data set made by python -m data_prep prepare --labels"""
+    run: Annotated[Path, Positional, arg(metavar="RUN")]
+    """a training run of DCGAN's discriminator (its newest checkpoint)"""
+    data: Annotated[Path, arg(metavar="DATA")]
+    """labeled images: a data set made by `python -m data_prep prepare --labels`"""
     images: int = 4000
-    """pictures to take, at most; a quarter of them is held out"""
+    """images to use, at most; a quarter of them is held out"""
     seed: int = 0
-    """of the choice of pictures, and of the untrained discriminator"""
-    out: Path | None = None
-    """folder for features.json, filters.png and units.png; by default RUN/features"""
+    """seed of the choice of images, and of the untrained discriminator"""
+    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: RUN/linear_probe)")] = (
+        None
+    )
+    """folder for linear_probe.json, filters.png and units.png"""
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out or self.run / "linear_probe"
 
 
 class PooledFeatures(nn.Module):
@@ -64,11 +74,11 @@ class PooledFeatures(nn.Module):
         return torch.cat([F.adaptive_max_pool2d(level, size).flatten(1) for level in levels], dim=1)
 
 
-def probe(options: Arguments) -> dict[str, Any]:
-    """Fit and judge the classifiers, write result and pictures. Returns the result, JSON values.
+def probe(options: ProbeOptions) -> dict[str, Any]:
+    """Fit and test the classifiers, and write the result and the images. Returns the result, JSON values.
 
     Raises:
-        ValueError: run and data do not fit together, or there is too little of either.
+        ValueError: run and data do not fit together, or there are too few images or labels.
     """
     trained, checkpoint = load_discriminator(options.run)
     dataset, resolution = PyramidDataset(options.data), trained.resolutions[-1]
@@ -76,21 +86,21 @@ def probe(options: Arguments) -> dict[str, Any]:
     labels: Labels = dataset.labels(chosen.tolist()).numpy()
     cut = len(chosen) * 3 // 4
     if cut < 8 or len(set(labels[:cut].tolist())) < 2:
-        raise ValueError(f"{options.data}: a classifier needs ten pictures and two labels at least")
-    pictures = dataset.images(chosen.tolist(), resolution)
-    _check_shape(trained, pictures)
+        raise ValueError(f"{options.data}: a classifier needs at least ten images and two labels")
+    images = dataset.images(chosen.tolist(), resolution)
+    _check_shape(trained, images)
     torch.manual_seed(options.seed)
     untrained = type(trained)(**trained.settings()).eval().requires_grad_(False)
     inputs: dict[str, Floats] = {
-        "discriminator": _features(trained, pictures, cut),
-        "untrained": _features(untrained, pictures, cut),
-        "pixels": from_uint8(pictures).flatten(1).numpy(),
+        "discriminator": _features(trained, images, cut),
+        "untrained": _features(untrained, images, cut),
+        "pixels": from_uint8(images).flatten(1).numpy(),
     }
     counts = np.bincount(labels[:cut], minlength=len(dataset.label_names))
     result: dict[str, Any] = {
-        name: _judge(x, labels, cut, len(dataset.label_names)) for name, x in inputs.items()
+        name: _fit_and_test(x, labels, cut, len(dataset.label_names)) for name, x in inputs.items()
     }
-    result["commonest_label"] = {"accuracy": float((labels[cut:] == counts.argmax()).mean())}
+    result["most_common_label"] = {"accuracy": float((labels[cut:] == counts.argmax()).mean())}
     result["protocol"] = {
         "checkpoint": checkpoint.name,
         "data": {
@@ -99,41 +109,42 @@ def probe(options: Arguments) -> dict[str, Any]:
             "labels": [*dataset.label_names],
         },
         "resolution": resolution,
-        "training_pictures": cut,
-        "held_out_pictures": len(chosen) - cut,
+        "training_images": cut,
+        "held_out_images": len(chosen) - cut,
         "seed": options.seed,
     }
-    out = options.out or options.run / "features"
-    out.mkdir(parents=True, exist_ok=True)
-    save_png(filters(trained), out / "filters.png")
-    save_png(most_exciting(trained, pictures[cut:]), out / "units.png")
-    write_text(out / "features.json", json.dumps(result, indent=2) + "\n")
+    folder = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    save_png(filter_grid(trained), folder / "filters.png")
+    save_png(top_activating_images(trained, images[cut:]), folder / "units.png")
+    write_text(folder / "linear_probe.json", json.dumps(result, indent=2) + "\n")
     return result
 
 
-def _check_shape(network: FeatureDiscriminator, pictures: Tensor) -> None:
+def _check_shape(network: FeatureDiscriminator, images: Tensor) -> None:
     settings = network.settings()
     expected = (settings["image_channels"], *size_at(network.resolutions[-1], settings["aspect"]))
-    if pictures.shape[1:] != expected:
+    if images.shape[1:] != expected:
         raise ValueError(
-            f"the discriminator takes pictures of channels, height and width {expected}, "
-            f"the data set has {tuple(pictures.shape[1:])}"
+            f"the discriminator takes images of channels, height and width {expected}, "
+            f"the data set has {tuple(images.shape[1:])}"
         )
 
 
-def _parts(pictures: Tensor) -> list[Tensor]:
-    """The uint8 pictures as a network takes them, some at a time."""
-    return [from_uint8(part) for part in torch.split(pictures, _AT_ONCE)]
+def _batches(images: Tensor) -> list[Tensor]:
+    """Batches of uint8 images, converted to a network's input."""
+    return [from_uint8(batch) for batch in torch.split(images, _BATCH)]
 
 
-def _features(network: FeatureDiscriminator, pictures: Tensor, cut: int) -> Floats:
+def _features(network: FeatureDiscriminator, images: Tensor, cut: int) -> Floats:
+    """Pooled features (N, D) of all images; batch norm's statistics are those of the first `cut`."""
     pooled = PooledFeatures(network)
-    measure_statistics(pooled, _parts(pictures[:cut]))
-    found: Floats = torch.cat([pooled(part) for part in _parts(pictures)]).numpy()
-    return found
+    measure_statistics(pooled, _batches(images[:cut]))
+    features: Floats = torch.cat([pooled(batch) for batch in _batches(images)]).numpy()
+    return features
 
 
-def _judge(x: Floats, labels: Labels, cut: int, classes: int) -> dict[str, float]:
+def _fit_and_test(x: Floats, labels: Labels, cut: int, classes: int) -> dict[str, float]:
     """Accuracy on the held-out part, with its standard error."""
     classifier = fit_best(x[:cut], labels[:cut], classes)
     accuracy = classifier.accuracy(x[cut:], labels[cut:])
@@ -142,32 +153,41 @@ def _judge(x: Floats, labels: Labels, cut: int, classes: int) -> dict[str, float
         "accuracy": accuracy,
         "standard_error": error,
         "features": x.shape[1],
-        "penalty": classifier.strength,
+        "l2": classifier.l2,
     }
 
 
-def filters(network: FeatureDiscriminator) -> Tensor:
-    """The first layer's filters as one picture, each stretched to its own largest weight: uint8 (C, H, W)."""
+def filter_grid(network: FeatureDiscriminator) -> Tensor:
+    """The first layer's filters in one image, each scaled by its own largest weight: uint8 (C, H, W)."""
     weight = network.filters().detach()
-    stretched = weight / weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
-    drawn = to_uint8(stretched)
-    return grid(F.pad(drawn.repeat_interleave(8, 2).repeat_interleave(8, 3), (1, 1, 1, 1)))
+    scaled = weight / weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
+    enlarged = to_uint8(scaled).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    return grid(F.pad(enlarged, (1, 1, 1, 1)))
 
 
-def most_exciting(network: FeatureDiscriminator, pictures: Tensor) -> Tensor:
-    """For the units of the last features that vary most, a row each: the pictures that excite them most."""
-    highest = torch.cat([list(network.levels(part))[-1].amax((2, 3)) for part in _parts(pictures)])  # (N, C)
-    units = (highest.std(0) / highest.abs().mean(0).clamp(min=1e-6)).argsort(descending=True)[:_SHOWN]
-    best = highest[:, units].argsort(0, descending=True)[:_SHOWN]  # (pictures, units)
-    return grid(pictures[best.T.flatten()], columns=len(best))
+def top_activating_images(network: FeatureDiscriminator, images: Tensor) -> Tensor:
+    """The images that activate the units of the last features most, a row for each of the units that vary most."""
+    activation = torch.cat(
+        [list(network.levels(batch))[-1].amax((2, 3)) for batch in _batches(images)]
+    )  # (N, C)
+    variation = activation.std(0) / activation.abs().mean(0).clamp(min=1e-6)
+    units = variation.argsort(descending=True)[:_SHOWN]
+    top = activation[:, units].argsort(0, descending=True)[:_SHOWN]  # (images, units)
+    return grid(images[top.T.flatten()], columns=len(top))
 
 
 def main() -> int:
     """Run the command line and return its exit status."""
 
     def work() -> None:
-        result = probe(tyro.cli(Arguments, prog="python -m evaluation.metrics.features"))
-        for name in ("discriminator", "untrained", "pixels", "commonest_label"):
-            print(f"{name:16} {result[name]['accuracy']:.4f}")
+        options = tyro.cli(ProbeOptions, prog="python -m evaluation.linear_probe")
+        result = probe(options)
+        for name in CLASSIFIERS:
+            print(f"{name:18} {result[name]['accuracy']:.4f}")
+        print(f"written to {options.folder}: linear_probe.json, filters.png and units.png")
 
     return exit_status(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A linear classifier: multinomial logistic regression with a squared penalty on its weights, by L-BFGS."""
+"""Multinomial logistic regression with an L2 penalty on its weights, fitted by L-BFGS."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,73 +8,79 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the penalty; the best on a fifth of the training part is taken
+L2_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # that `fit_best` chooses from
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Linear:
-    """Scores of the classes, linear in features that are standardised as those it was fitted on."""
+class LinearClassifier:
+    """Logits of K classes from D features, which are standardized by the training set's mean and deviation."""
 
     mean: Floats  # (D,)
-    deviation: Floats  # (D,)
-    weight: Floats  # (D, K), of standardised features
+    deviation: Floats  # (D,), standard deviation
+    weight: Floats  # (D, K), of standardized features
     bias: Floats  # (K,)
-    strength: float  # of the penalty that it was fitted with
+    l2: float  # weight of the penalty that it was fitted with
 
-    def scores(self, x: Floats) -> Floats:
+    def logits(self, x: Floats) -> Floats:
         """(N, D) -> (N, K)."""
-        scores: Floats = (x - self.mean) / self.deviation @ self.weight + self.bias
-        return scores
+        logits: Floats = (x - self.mean) / self.deviation @ self.weight + self.bias
+        return logits
 
     def accuracy(self, x: Floats, labels: Labels) -> float:
-        """Share of the features (N, D) whose highest score is that of their label (N,)."""
-        return float((self.scores(x).argmax(1) == labels).mean())
+        """Fraction of the features (N, D) that are classified as their labels (N,)."""
+        return float((self.logits(x).argmax(1) == labels).mean())
 
 
-def loss(
-    parameters: Floats, x: Floats, labels: Labels, classes: int, strength: float
-) -> tuple[float, Floats]:
-    """Mean cross-entropy and half the squared length of the weights times `strength`, and its gradient.
+def loss(parameters: Floats, x: Floats, labels: Labels, classes: int, l2: float) -> tuple[float, Floats]:
+    """Mean cross-entropy + l2 / 2 * |weights|^2, and its gradient.
 
-    Parameters are those of (D + 1, K), flat: a row per feature, and the biases, which the penalty leaves alone.
+    Args:
+        parameters: a flat (D + 1, K): weights, and in the last row the biases, which are not penalized.
+        x: features (N, D).
+        labels: (N,), in 0 .. K - 1.
+        classes: K.
+        l2: weight of the penalty.
     """
-    table = parameters.reshape(-1, classes)
-    scores = log_softmax(x @ table[:-1] + table[-1], axis=1)
-    value = -scores[np.arange(len(x)), labels].mean() + strength / 2 * np.square(table[:-1]).sum()
-    apart = (np.exp(scores) - np.eye(classes)[labels]) / len(x)
-    gradient = np.vstack([x.T @ apart + strength * table[:-1], apart.sum(0)])
+    weight_and_bias = parameters.reshape(-1, classes)
+    weight, bias = weight_and_bias[:-1], weight_and_bias[-1]
+    log_probabilities = log_softmax(x @ weight + bias, axis=1)
+    value = -log_probabilities[np.arange(len(x)), labels].mean() + l2 / 2 * np.square(weight).sum()
+    logit_gradient = (np.exp(log_probabilities) - np.eye(classes)[labels]) / len(x)
+    gradient = np.vstack([x.T @ logit_gradient + l2 * weight, logit_gradient.sum(0)])
     return float(value), gradient.ravel()
 
 
-def fit(x: Floats, labels: Labels, classes: int, strength: float) -> Linear:
+def fit(x: Floats, labels: Labels, classes: int, l2: float) -> LinearClassifier:
     """Fit features (N, D) with labels (N,) in 0 .. classes - 1."""
-    return next(fits(x, labels, classes, [strength]))
+    return next(fit_each(x, labels, classes, [l2]))
 
 
-def fits(x: Floats, labels: Labels, classes: int, strengths: Sequence[float]) -> Iterator[Linear]:
-    """The same with each of the strengths."""
+def fit_each(
+    x: Floats, labels: Labels, classes: int, penalties: Sequence[float]
+) -> Iterator[LinearClassifier]:
+    """Fit with each of the L2 penalties."""
     mean, deviation = x.mean(0), x.std(0)
     deviation = np.where(deviation > 1e-6, deviation, 1)
-    # The best weights are sums of the vectors of features: coordinates in the span of these do, be they ever so long.
+    # The optimal weights lie in the span of the feature vectors, so it is enough to fit coordinates in that span.
     basis, coordinates = np.linalg.qr(((x - mean) / deviation).astype(float).T)  # (D, R), (R, N), R <= N
-    for strength in strengths:
-        found = minimize(
+    for l2 in penalties:
+        optimum = minimize(
             loss,
             np.zeros((len(coordinates) + 1) * classes),
-            args=(coordinates.T, labels, classes, strength),
+            args=(coordinates.T, labels, classes, l2),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": 300},
         ).x.reshape(-1, classes)
-        yield Linear(mean, deviation, basis @ found[:-1], found[-1], strength)
+        yield LinearClassifier(mean, deviation, basis @ optimum[:-1], optimum[-1], l2)
 
 
-def fit_best(x: Floats, labels: Labels, classes: int) -> Linear:
-    """Fit with the strength that does best on the last fifth of the features when fitted on the others."""
+def fit_best(x: Floats, labels: Labels, classes: int) -> LinearClassifier:
+    """Fit with the L2 penalty that gives the best accuracy on the last fifth when fitted on the rest."""
     cut = len(x) * 4 // 5
-    tried = fits(x[:cut], labels[:cut], classes, STRENGTHS)
-    accuracies = [one.accuracy(x[cut:], labels[cut:]) for one in tried]
-    return fit(x, labels, classes, STRENGTHS[int(np.argmax(accuracies))])
+    candidates = fit_each(x[:cut], labels[:cut], classes, L2_PENALTIES)
+    accuracies = [candidate.accuracy(x[cut:], labels[cut:]) for candidate in candidates]
+    return fit(x, labels, classes, L2_PENALTIES[int(np.argmax(accuracies))])

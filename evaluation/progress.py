@@ -1,33 +1,33 @@
-"""How an evaluation tells what it is at."""
+"""How an evaluation reports its progress."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-Advance = Callable[[int], None]  # that many more are done
-Begin = Callable[[str, int], Advance]  # a part of the work, by name, of so many steps
+Advance = Callable[[int], None]  # reports that so many more steps are done
+StartTask = Callable[[str, int], Advance]  # starts a task with a name and a number of steps
 
 
-def silent(_name: str, _total: int) -> Advance:
-    """Tell nobody."""
+def no_progress(_name: str, _total: int) -> Advance:
+    """Report nothing."""
     return lambda _steps: None
 
 
 @contextmanager
-def bars() -> Iterator[Begin]:
-    """A bar with time left for each part of the work, on stderr."""
+def progress_bars() -> Iterator[StartTask]:
+    """Show a progress bar with the time left for each task, on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=Console(stderr=True))
 
-    def begin(name: str, total: int) -> Advance:
+    def start_task(name: str, total: int) -> Advance:
         progress.start()
         return partial(progress.advance, progress.add_task(name, total=total))
 
     try:
-        yield begin
+        yield start_task
     finally:
         if progress.tasks:
             progress.stop()

@@ -1,77 +1,75 @@
-"""What an evaluation measures and how: planned and checked beforehand, recorded with the figures."""
+"""What an evaluation compares and how: planned and checked beforehand, recorded with the metrics."""
 
 import platform
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-import kornia
 import numpy as np
-import onnxruntime
-import torch
-import torchmetrics
 from numpy.typing import NDArray
 
-from common.aspect import Aspect, size_text
+from common.aspect import Aspect
+from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
 from evaluation.metrics import kernel, ms_ssim, swd
 from evaluation.metrics.features import FeatureNetwork
 from models.generator import Generator
 
-MIN_IMAGES, MAX_IMAGES = 16, 50_000  # of each set that is compared
-SEEDS = 1_000_000  # seeds of one evaluation's samples; those of evaluation S begin at SEEDS * (1 + S)
+MIN_IMAGES, MAX_IMAGES = 16, 50_000  # in each set
+SEEDS = 1_000_000  # the samples of an evaluation with seed S have the seeds from SEEDS * (1 + S) on
 MAX_SEED = 1000  # of the evaluation
-_LIBRARIES = (torch, np, kornia, torchmetrics, onnxruntime)
+_LIBRARIES = ("torch", "numpy", "kornia", "torchmetrics", "onnxruntime")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which pictures are compared with which.
+    """Which images are compared with which.
 
-    The generated set and the second half of the reals are each compared with the first half. All three are of
-    one size, so that the real figure is the floor of the generated one.
+    The generated set and the second half of the reals are each compared with the first half. All three sets have
+    the same size, so that the metric of the reals is the floor of that of the samples.
     """
 
-    requested: int  # samples that were asked for
-    count: int  # pictures in each set
+    requested: int  # number of samples requested
+    count: int  # images in each set
     seeds: range  # of the samples
-    halves: tuple[NDArray[np.int64], NDArray[np.int64]]  # indices of the reals, drawn at random, disjoint
-    resolution: int  # shorter side of the pictures, pixels
-    aspect: Aspect  # their proportions
-    channels: int  # of the pictures
-    seed: int  # the evaluation's: of samples, halves, patches, projections and subsets
+    halves: tuple[NDArray[np.int64], NDArray[np.int64]]  # indices of the reals: random, disjoint
+    resolution: int  # shorter side of the images, pixels
+    aspect: Aspect  # of the images
+    channels: int  # of the images
+    seed: int  # of samples, halves, patches, projections and subsets
 
 
 def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int) -> Plan:
     """Plan an evaluation.
 
     Raises:
-        ValueError: numbers out of range, or generator and data set do not fit together; says how to mend it.
+        ValueError: numbers out of range, or generator and data set do not fit together; the message says how to fix it.
 
     """
     resolution, channels, aspect = generator.resolutions[-1], generator.image_channels, generator.aspect
-    size = size_text(resolution, aspect)
+    size = shape_text(resolution, aspect)
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {MAX_SEED}, not {seed}")
     if resolution < swd.COARSEST:
         raise ValueError(
-            f"the model's pictures are {size}; evaluation needs at least {size_text(swd.COARSEST, aspect)}"
+            f"the model's images are {size}; evaluation needs at least {shape_text(swd.COARSEST, aspect)}"
         )
     if dataset.channels != channels:
         raise ValueError(
-            f"{dataset.path} has {dataset.channels} channels, the model's pictures have {channels}: "
+            f"{dataset.path} has {dataset.channels} channels, the model's images have {channels}: "
             f"prepare the data with --channels {channels}"
         )
     if dataset.aspect != aspect:
         raise ValueError(
-            f"{dataset.path} has pictures of {size_text(dataset.size, dataset.aspect)}, the model's are of {size}: "
+            f"{dataset.path} has images of {shape_text(dataset.size, dataset.aspect)}, the model's are {size}: "
             f"prepare the data with --size {size}"
         )
     if resolution not in dataset.levels:
         raise ValueError(
-            f"{dataset.path} goes up to {size_text(dataset.size, dataset.aspect)}, the model "
+            f"{dataset.path} goes up to {shape_text(dataset.size, dataset.aspect)}, the model "
             f"to {size}: prepare the data with --size {size}"
         )
-    count = set_size(dataset, samples)
+    count = images_per_set(dataset, samples)
     first = SEEDS * (1 + seed)
     order = np.random.default_rng(seed).permutation(len(dataset))
     return Plan(
@@ -86,18 +84,18 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
     )
 
 
-def set_size(dataset: PyramidDataset, samples: int) -> int:
-    """Pictures in each of the sets that are compared, if so many samples are asked for.
+def images_per_set(dataset: PyramidDataset, samples: int) -> int:
+    """Images in each of the sets that are compared, for a requested number of samples.
 
     Raises:
-        ValueError: that is out of range, or the data set too small.
+        ValueError: the number is out of range, or the data set too small.
 
     """
     if not MIN_IMAGES <= samples <= MAX_IMAGES:
         raise ValueError(f"--samples must be from {MIN_IMAGES} to {MAX_IMAGES}, not {samples}")
     if len(dataset) < 2 * MIN_IMAGES:
         raise ValueError(
-            f"{dataset.path} holds {len(dataset)} pictures; two halves of at least {MIN_IMAGES} are needed"
+            f"{dataset.path} has {len(dataset)} images; two halves of at least {MIN_IMAGES} are needed"
         )
     return min(samples, len(dataset) // 2)
 
@@ -127,7 +125,7 @@ def record(
         "swd": {
             "source": "Karras et al. 2018, arXiv 1710.10196, section 5",
             "pyramid": "data_prep.pyramid: 5-tap binomial blur, reflected border, bilinear halving and "
-            "doubling (the paper's keeps every second pixel, and doubles by zeros and blur)",
+            "doubling (the paper keeps every second pixel, and doubles by zeros and blur)",
             "levels": list(swd.level_sizes(plan.resolution)),
             "images_per_set": min(plan.count, swd.MAX_IMAGES),
             "patches_per_image": swd.PATCHES,
@@ -144,13 +142,13 @@ def record(
         },
         "versions": {
             "python": platform.python_version(),
-            **{library.__name__: str(library.__version__) for library in _LIBRARIES},
+            **{name: str(import_module(name).__version__) for name in _LIBRARIES},
         },
     }
     if network is not None:
         protocol["features"] = {
             "network": network.identity(),
-            "input": "uint8 values 0..255 as float32; grey repeated to RGB; RGBA laid over white",
+            "input": "uint8 values 0..255 as float32; grayscale repeated to RGB; RGBA composited over white",
             "frechet_distance": "float64 moments, unbiased covariance",
             "kernel_distance": "unbiased MMD^2, kernel (x.y/D + 1)^3, mean and sd over random subsets",
             "note": "not the published FID and KID, whose network is Inception v3",

@@ -1,7 +1,7 @@
-"""Training as the leaderboard sees it: runs of `train.py`, each a process, of which only files are known.
+"""Training runs as processes of `train.py`, which the leaderboard starts, resumes and stops at their limit.
 
-They are begun, gone on with, and stopped at their limit. While one trains it holds the leaderboard's lock too. Should
-the leaderboard be killed, the next one waits for it; it ends at its next report, which nobody hears any more.
+All that is known of a run is in its files. While one trains, it holds the leaderboard's lock as well: if the
+leaderboard is killed, the next one waits for it, and it ends at its next report, which has no reader anymore.
 """
 
 import json
@@ -18,22 +18,22 @@ from evaluation.progress import Advance
 from models.checkpoint import find_model, read_config
 
 _TRAIN = Path(__file__).parents[1] / "train.py"
-_BORDER = " \n╭╮│─╰╯"  # around what it complains of
+_BORDER = " \n╭╮│─╰╯"  # around tyro's error messages
 
 
 class TrainingFailedError(Exception):
-    """A run has ended before its limit. The message says why."""
+    """A run ended before its limit. The message is the reason."""
 
 
 @dataclass(frozen=True)
-class Limit:
-    """When a run is over: at whichever comes first."""
+class TrainingLimit:
+    """When a run is complete: as soon as either is reached."""
 
-    kimg: float | None  # thousands of images shown; None for the recipe's own
-    minutes: float | None  # of training; None for any
+    kimg: float | None  # thousands of images shown; None for the recipe's own length
+    minutes: float | None  # of training; None for no limit
 
     def reached(self, images: int, seconds: float) -> bool:
-        """Whether a run is over that has shown so many images, in so many seconds."""
+        """Whether a run is complete after this many images shown and seconds of training."""
         return (self.kimg is not None and images >= self.kimg * 1000) or self.timed_out(seconds)
 
     def timed_out(self, seconds: float) -> bool:
@@ -43,23 +43,23 @@ class Limit:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run, begun or not."""
+    """A training run, started or not."""
 
     folder: Path
     recipe: str  # name
     data: Path  # the data set's folder
-    limit: Limit
-    fields: tuple[str, ...]  # of the recipe, as train.py takes them
+    limit: TrainingLimit
+    options: tuple[str, ...]  # more arguments of train.py
 
     def train(self, lock: int, advance: Advance) -> None:
-        """Begin the run or go on with it, to its limit. What it says goes to FOLDER.log.
+        """Start or resume the run, and train it to its limit. Its output goes to FOLDER.log.
 
         Args:
-            lock: the open file that the leaderboard holds.
-            advance: told of images shown.
+            lock: file descriptor of the leaderboard's lock, which the process inherits.
+            advance: called with the number of images shown since the last call.
 
         Raises:
-            TrainingFailedError: it ended before.
+            TrainingFailedError: it ended before its limit.
 
         """
         if self.limit.reached(self.images(), self.seconds()):
@@ -74,61 +74,61 @@ class TrainingRun:
             self.folder.with_name(f"{self.folder.name}.log").open("a") as log,
             subprocess.Popen(command, text=True, pass_fds=[lock], **streams) as process,
         ):
-            last, told, stopping = "", 0, False
+            last_line, advanced, stopping = "", 0, False
             try:
                 for line in process.stdout or ():
                     log.write(line)
-                    last = line.strip(_BORDER) or last
-                    shown, seconds = self._reported()
-                    advance(shown - told)
-                    told = shown
+                    last_line = line.strip(_BORDER) or last_line
+                    images, seconds = self._reported()
+                    advance(images - advanced)
+                    advanced = images
                     if not stopping and self.limit.timed_out(seconds):
-                        process.terminate()  # it saves
+                        process.terminate()  # it saves a checkpoint
                         stopping = True
             except KeyboardInterrupt:
                 process.terminate()
                 log.write(process.communicate()[0])
                 raise
-        advance(self.images() - told)
+        advance(self.images() - advanced)
         if process.returncode != 0 and not self.limit.reached(self.images(), self.seconds()):
             killed = f"killed by signal {-process.returncode}" if process.returncode < 0 else ""
-            raise TrainingFailedError(killed or last)
+            raise TrainingFailedError(killed or last_line)
 
     def images(self) -> int:
-        """Images shown before the newest checkpoint; 0 where there is none."""
+        """Images shown up to the newest checkpoint; 0 without one."""
         with suppress(ValueError):
             return int(read_config(find_model(self.folder))["about"]["images"])
         return 0
 
     def seconds(self) -> float:
-        """Time that the training to the newest checkpoint took, starts not included."""
+        """Training time up to the newest checkpoint, without startup."""
         return self._reported(self.images())[1]
 
     def _arguments(self) -> list[str]:
         if (self.folder / "run.json").is_file():
             start = ["--resume"]
         else:
-            shutil.rmtree(self.folder, ignore_errors=True)  # what one killed as it began has left
+            shutil.rmtree(self.folder, ignore_errors=True)  # left by a process that was killed as it started
             start = ["--recipe", self.recipe]
         length = [] if self.limit.kimg is None else ["--kimg", str(self.limit.kimg)]
-        reports = [] if self.limit.minutes is None else ["--log-every", "0.1"]  # it is stopped at one
+        reports = [] if self.limit.minutes is None else ["--log-every", "0.1"]  # time is checked at each
         places = ["--data", str(self.data), "--out", str(self.folder), "--tracker", "none"]
-        return [*start, *places, *length, *reports, *self.fields]
+        return [*start, *places, *length, *reports, *self.options]
 
-    def _reported(self, images: int = sys.maxsize) -> tuple[int, float]:
-        """Images and seconds that the reports up to so many images tell of."""
+    def _reported(self, max_images: int = sys.maxsize) -> tuple[int, float]:
+        """Images and seconds by the reports up to a number of images."""
         path = self.folder / "metrics.jsonl"
-        rates = {0: 1.0}  # images per second, by images shown: since the report before
+        rates = {0: 1.0}  # images per second since the previous report, by images shown
         for text in path.read_text().splitlines() if path.is_file() else ():
-            with suppress(ValueError, KeyError):  # cut short by a kill; an alert
+            with suppress(ValueError, KeyError):  # a line cut short by a kill; an alert
                 line = json.loads(text)
                 rates[line["images"]] = line["img_per_s"]
-        shown = [each for each in rates if each <= images]
+        shown = [images for images in rates if images <= max_images]
         return shown[-1], sum((after - before) / rates[after] for before, after in pairwise(shown))
 
 
-def known_recipes() -> dict[str, dict[str, Any]]:
-    """What `train.py --list` says of each recipe, by name."""
+def list_recipes() -> dict[str, dict[str, Any]]:
+    """What `train.py --list` prints of each recipe, by name."""
     done = subprocess.run([sys.executable, str(_TRAIN), "--list"], capture_output=True, text=True, check=True)
     recipes: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return recipes

@@ -1,1 +1,1 @@
-"""Metrics, one file each."""
+"""Metrics, one file each, and the feature network that some of them use."""

@@ -1,9 +1,8 @@
-"""Frechet distance between two sets of features, each taken as a Gaussian.
+"""Frechet distance between two sets of features, each modeled as a Gaussian.
 
 Dowson and Landau, "The Frechet distance between multivariate normal distributions", 1982; between features of
 a network: Heusel et al. 2017 (arXiv 1706.08500), equation 6. With Inception v3's features it would be the
-FID; with those of any other network it is comparable only with itself, and at equal counts, as it falls when
-they grow.
+FID. Values are comparable only for the same network and the same number of images: they fall as it grows.
 """
 
 from dataclasses import dataclass
@@ -29,10 +28,10 @@ def moments(features: NDArray[np.float32]) -> Moments:
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), not negative.
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), never negative.
 
-    The last trace is that of (R C_b R)^(1/2) with R the root of C_a. R C_b R is symmetric: its eigenvalues
-    are real, and below zero only by rounding, even where a covariance is singular.
+    The last trace equals that of (R C_b R)^(1/2), where R is the square root of C_a. R C_b R is symmetric: its
+    eigenvalues are real, and negative only by rounding, even if a covariance is singular.
     """
     values, vectors = np.linalg.eigh(a.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -1,4 +1,4 @@
-"""A feature network for the evaluation's tests, and the real images where they are at hand."""
+"""A feature network for the evaluation's tests, and real images if they are available."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 @pytest.fixture
 def network_file(tmp_path: Path) -> Callable[..., Path]:
-    """Writes `onnx_network` with the given changes."""
+    """A function that writes `onnx_network` with the given arguments."""
 
     def write(**changes: Any) -> Path:
         path = tmp_path / "tiny.onnx"
@@ -24,7 +24,7 @@ def network_file(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of real images and of the feature network trained on photographs."""
+    """The folder with real images and a feature network that was trained on photographs."""
     if not SHARED.is_dir():
         pytest.skip(f"the real images and the feature network are not here ({SHARED})")
     return SHARED

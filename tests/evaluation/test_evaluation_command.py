@@ -1,4 +1,4 @@
-"""python -m evaluation: a model and a run on disk, and what is refused."""
+"""`python -m evaluation`: a model and a training run on disk, and invalid arguments."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from painted import pictures
+from pattern_images import pattern_images
 
 from evaluation.__main__ import main
 from models.architectures.msg_gan import MSGGenerator
@@ -29,7 +29,7 @@ def save_model(folder: Path, resolution: int = 16, images: int = 7000) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "painted", pictures(60, 0, 16))
+    return write_dataset(tmp_path_factory.mktemp("data") / "patterns", pattern_images(60, 0, 16))
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -46,8 +46,9 @@ def test_a_model(tmp_path: Path, data: Path, network_file: Callable[..., Path]) 
     command += ["--samples", "24", "--features", str(network_file())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "24 generated pictures against 24 real ones at 16x16" in done.stdout
+    assert "24 generated images against 24 real ones at 16x16" in done.stdout
     assert "Frechet distance" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"written to {model / 'evaluation.json'}"
     result = json.loads((model / "evaluation.json").read_text())
     described = result["protocol"]["model"]
     assert described["about"] == {"recipe": "tiny", "images": 7000}
@@ -80,8 +81,11 @@ def test_a_baseline(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--data", "DATA"), "name either a run or model, or a --baseline"),
-        (("MODEL", "--baseline", "mean-image", "--data", "DATA"), "name either a run or model, or"),
+        (("--data", "DATA"), "name either a MODEL (or a training run) or a --baseline"),
+        (
+            ("MODEL", "--baseline", "mean-image", "--data", "DATA"),
+            "name either a MODEL (or a training run) or",
+        ),
         (("--baseline", "mean-image", "--data", "DATA"), "name a file to write with --out"),
         (("--baseline", "mean-image", "--data", "nothing", "--out", "it.json"), "there is no data set at"),
         (("nothing", "--data", "DATA"), "is neither a model (no config.json) nor a training run"),
@@ -92,8 +96,8 @@ def test_a_baseline(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch,
         (("MODEL", "--data", "DATA", "--seed", "-1"), "--seed must be from 0 to"),
         (("MODEL", "--data", "DATA", "--features", "TEXT"), "is not a network in ONNX format"),
         (("MODEL", "--data", "DATA", "--features", "nothing"), "there is no feature network"),
-        (("MODEL", "--data", "DATA", "--features", "OTHER"), "it takes `x` and gives"),
-        (("MODEL", "--data", "DATA", "--features", "FIXED"), "tiny.onnx fails on pictures of 16x16"),
+        (("MODEL", "--data", "DATA", "--features", "OTHER"), "it takes `x` and returns"),
+        (("MODEL", "--data", "DATA", "--features", "FIXED"), "tiny.onnx fails on images of 16x16"),
         (("MODEL", "--data", "DATA", "--out", "nothing/it.json"), "cannot be written"),
         (("MODEL", "--data", "DATA", "--out", "MODEL"), "cannot be written"),
     ],

@@ -1,7 +1,7 @@
-"""Real cat faces, and a network trained on photographs: the distances that are known for them.
+"""Known distances between real cat faces, in the features of a network trained on photographs.
 
-The known ones were measured with 4000 against 4000 pictures of the same photographs, reduced to 64x64. The
-kernel distance has no bias, so it must come out alike with few.
+They were measured with 4000 against 4000 of the same photographs, reduced to 64x64. The kernel distance is unbiased,
+so it must be about the same with few images.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from painted import blurred
+from pattern_images import blurred
 from PIL import Image
 from torch import Tensor
 
@@ -46,4 +46,4 @@ def test_known_distances(shared: Path) -> None:
     assert 1000 * squared_mmd(reference, blur) == pytest.approx(439, rel=0.15)
     assert 1000 * squared_mmd(reference, noise) == pytest.approx(689, rel=0.15)
     floor, far = (frechet_distance(moments(reference), moments(f)) for f in (untouched, blur))
-    assert far > floor + 150, "217 against 14 with 4000 pictures; the floor is higher with few"
+    assert far > floor + 150, "217 against 14 with 4000 images; the floor is higher with few"

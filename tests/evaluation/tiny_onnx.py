@@ -1,9 +1,9 @@
-"""An ONNX file, written by hand: the format is small, and its own package is not needed for anything else."""
+"""A small ONNX file, written by hand: nothing else needs the onnx package."""
 
 import numpy as np
 
 FILTERS = np.random.default_rng(0).standard_normal((8, 3, 3, 3)).astype("<f4") / 64
-FILTERS -= FILTERS.mean((2, 3), keepdims=True)  # they see edges, not brightness
+FILTERS -= FILTERS.mean((2, 3), keepdims=True)  # so they respond to edges, not brightness
 
 
 def _message(*fields: tuple[int, int | str | bytes]) -> bytes:
@@ -25,12 +25,12 @@ def _message(*fields: tuple[int, int | str | bytes]) -> bytes:
 def onnx_network(
     source: str = "images",  # name of the input
     result: str = "features",  # name of the output
-    side: int | None = None,  # of the pictures; None for any
+    side: int | None = None,  # of the images, pixels; None for any
     gain: float = 1.0,  # of the filters
 ) -> bytes:
     """An ONNX file: 3x3 convolution with FILTERS, ReLU, mean over positions -> (N, 8).
 
-    The numbers are those of onnx.proto: 1 float, 7 a list of integers.
+    The field numbers are those of onnx.proto.
     """
 
     def value(name: str, *dims: int | str) -> bytes:

@@ -19,7 +19,7 @@ def test_moments() -> None:
     assert found.mean.dtype == found.covariance.dtype == np.float64
 
 
-def test_moments_of_large_values_keep_their_digits() -> None:
+def test_moments_of_large_values_are_precise() -> None:
     values = np.array([[10_000.0], [10_001.0], [10_002.0]], np.float32)
     assert moments(values).covariance[0, 0] == pytest.approx(1, rel=1e-12)
 
@@ -40,14 +40,14 @@ def test_covariances_that_do_not_commute() -> None:
 
 
 def test_a_rotation_of_both_changes_nothing() -> None:
-    turn = np.linalg.qr(np.random.default_rng(2).standard_normal((6, 6)))[0]
+    rotation = np.linalg.qr(np.random.default_rng(2).standard_normal((6, 6)))[0]
     a, b = Moments(np.zeros(6), covariance(0)), Moments(np.ones(6), covariance(1))
-    turned = (Moments(turn @ m.mean, turn @ m.covariance @ turn.T) for m in (a, b))
-    assert frechet_distance(*turned) == pytest.approx(frechet_distance(a, b), rel=1e-9)
+    rotated = (Moments(rotation @ m.mean, rotation @ m.covariance @ rotation.T) for m in (a, b))
+    assert frechet_distance(*rotated) == pytest.approx(frechet_distance(a, b), rel=1e-9)
 
 
 def test_fewer_vectors_than_dimensions() -> None:
-    """Singular covariances: one set is the other, moved by a known way."""
+    """Singular covariances: one set is the other, shifted by a known vector."""
     values = np.random.default_rng(0).standard_normal((10, 40)).astype(np.float32)
     assert frechet_distance(moments(values), moments(values)) == pytest.approx(0, abs=1e-4)
     assert frechet_distance(moments(values), moments(values + 0.5)) == pytest.approx(40 * 0.25, rel=1e-3)

@@ -1,9 +1,9 @@
-"""Sliced Wasserstein distance: closed forms, and the level and direction in which it moves."""
+"""Sliced Wasserstein distance: closed forms, and how degraded images change it at each level."""
 
 import numpy as np
 import pytest
 import torch
-from painted import blurred, pictures
+from pattern_images import blurred, pattern_images
 from torch import Tensor
 
 from evaluation.metrics import swd
@@ -35,13 +35,13 @@ def test_levels_go_down_to_16() -> None:
     assert level_sizes(128) == (128, 64, 32, 16)
 
 
-def test_same_pictures_and_places_are_at_zero() -> None:
-    images = pictures(40, 0)
+def test_same_images_and_patches_have_distance_zero() -> None:
+    images = pattern_images(40, 0)
     assert distance(images, images, seed_b=0) == {32: 0.0, 16: 0.0}
 
 
-def test_places_are_all_over_pictures_that_are_not_square() -> None:
-    """The gradient along the longer side is seen whole: a picture turned over is another, its two halves are not."""
+def test_patches_cover_images_that_are_not_square() -> None:
+    """The mean over all patches is that of a gradient along the whole longer side."""
     ramp = torch.arange(64).view(1, 1, 1, 64).expand(30, 1, 16, 64).byte() * 3
     for images in (ramp, ramp.mT):
         patches = gather(images, 0)
@@ -50,15 +50,15 @@ def test_places_are_all_over_pictures_that_are_not_square() -> None:
         assert list(distance(images, images.flip(2, 3))) == [16]
 
 
-def test_contrast_and_brightness_are_normalised_away() -> None:
-    images = pictures(40, 0) // 4 * 2
+def test_contrast_and_brightness_are_normalized_away() -> None:
+    images = pattern_images(40, 0) // 4 * 2
     assert distance(images, images // 2, seed_b=0)[16] == pytest.approx(0, abs=1e-3)
-    rounding = 2  # of half precision, which is coarser for brighter pictures; the floor here is 60
+    rounding = 2  # of half precision, which is coarser for brighter images; the floor here is 60
     assert distance(images, images + 100, seed_b=0)[16] == pytest.approx(0, abs=rounding)
 
 
-def test_distance_of_white_noise_from_flat_pictures_is_that_of_two_gaussians() -> None:
-    """A projection of normalised white noise is N(0, 1), of flat pictures of random grey N(0, (sum of d)^2).
+def test_distance_of_white_noise_from_constant_images_is_that_of_two_gaussians() -> None:
+    """A projection of normalized white noise is N(0, 1), of constant images of random gray N(0, (sum of d)^2).
 
     Their Wasserstein distance is |1 - |sum of d|| sqrt(2 / pi).
     """
@@ -71,10 +71,10 @@ def test_distance_of_white_noise_from_flat_pictures_is_that_of_two_gaussians() -
     assert distance(noise, flat.expand(-1, 1, 16, 16))[16] == pytest.approx(expected, rel=0.12)
 
 
-def test_projections_are_those_of_normalised_patches() -> None:
-    """The same from the definition; at 16x16 the one level is the picture itself."""
+def test_projections_are_those_of_normalized_patches() -> None:
+    """Compare with the definition; at 16x16 the only level is the image itself."""
     patches = Patches(16, 3, np.random.default_rng(0))
-    images = pictures(30, 0, 16)
+    images = pattern_images(30, 0, 16)
     patches.add(images)
     places = np.random.default_rng(0).integers(10, size=(2, 30, swd.PATCHES))
     cut = np.stack(
@@ -90,43 +90,43 @@ def test_projections_are_those_of_normalised_patches() -> None:
     np.testing.assert_allclose(patches.projections(0, directions), expected, atol=2e-3)
 
 
-def test_blur_and_noise_are_seen_and_grow() -> None:
-    real, other = pictures(80, 0), pictures(80, 1)
+def test_distance_grows_with_blur_and_noise() -> None:
+    real, other = pattern_images(80, 0), pattern_images(80, 1)
     floor = distance(real, other)
     blurs = [distance(real, soft(other, sigma)) for sigma in (0.5, 1.0, 2.0)]
     noises = [distance(real, noisy(other, sd)) for sd in (10, 20, 40)]
-    for spoilt in (blurs, noises):
-        figures = [floor[32], *(levels[32] for levels in spoilt)]
-        assert figures == sorted(figures)
-        assert figures[-1] > 3 * figures[0]
+    for degraded in (blurs, noises):
+        distances = [floor[32], *(levels[32] for levels in degraded)]
+        assert distances == sorted(distances)
+        assert distances[-1] > 3 * distances[0]
     fine, coarse = (noises[1][size] - floor[size] for size in (32, 16))
-    assert fine > 2 * coarse, "noise without correlation belongs to the finest level"
+    assert fine > 2 * coarse, "uncorrelated noise is mostly in the finest level"
 
 
-def test_lost_modes_are_seen() -> None:
-    real, other = pictures(80, 0), pictures(80, 1)
+def test_lost_modes_are_detected() -> None:
+    real, other = pattern_images(80, 0), pattern_images(80, 1)
     few = other[:4].repeat(20, 1, 1, 1)
     assert distance(real, few)[16] > 2 * distance(real, other)[16]
 
 
 def test_memory_bound_does_not_change_the_distance(monkeypatch: pytest.MonkeyPatch) -> None:
-    a, b = gather(pictures(20, 0), 0), gather(pictures(20, 1), 1)
+    a, b = gather(pattern_images(20, 0), 0), gather(pattern_images(20, 1), 1)
     whole = sliced_wasserstein(a, b, np.random.default_rng(2))
-    monkeypatch.setattr(swd, "_PROJECTIONS_AT_ONCE", 100_000)
-    monkeypatch.setattr(swd, "_ROWS_AT_ONCE", 700)
+    monkeypatch.setattr(swd, "_PROJECTIONS_PER_CHUNK", 100_000)
+    monkeypatch.setattr(swd, "_PATCHES_PER_CHUNK", 700)
     assert sliced_wasserstein(a, b, np.random.default_rng(2)) == pytest.approx(whole, rel=1e-5)
 
 
-def test_pictures_beyond_the_limit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_beyond_the_limit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(swd, "MAX_IMAGES", 60)
-    assert gather(pictures(130, 0), 0).images == 60
+    assert gather(pattern_images(130, 0), 0).images == 60
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_alpha(channels: int) -> None:
+def test_gray_and_alpha(channels: int) -> None:
     """A constant channel (full alpha) neither divides by zero nor adds to the distance."""
-    a, b = (pictures(40, seed)[:, :1].repeat(1, channels, 1, 1) for seed in (0, 1))
+    a, b = (pattern_images(40, seed)[:, :1].repeat(1, channels, 1, 1) for seed in (0, 1))
     if channels == 4:
         a[:, 3], b[:, 3] = 255, 255
     levels = distance(a, b)
-    assert all(0 < figure < 200 for figure in levels.values())
+    assert all(0 < level < 200 for level in levels.values())

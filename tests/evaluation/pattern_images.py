@@ -1,4 +1,4 @@
-"""Pictures that a formula paints, a generator that paints the same way, and data sets of them."""
+"""Images of random patterns, and a generator of such images, to evaluate."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,16 +11,16 @@ from common.images import to_uint8
 from models.generator import Generator
 
 
-def paint(z: Tensor, resolution: int) -> Tensor:
-    """Latent vectors (N, 243) as clouds, blocks and stripes, float (N, 3, R, R) mostly in [-1, 1]."""
+def render(z: Tensor, resolution: int) -> Tensor:
+    """Latent vectors (N, 243) as clouds, blocks and stripes: float (N, 3, R, R), mostly in [-1, 1]."""
     coarse = F.interpolate(z[:, :48].view(-1, 3, 4, 4), size=resolution, mode="bicubic")
     grain = F.interpolate(z[:, 48:240].view(-1, 3, 8, 8), size=resolution, mode="nearest")
     stripes = torch.sin(torch.arange(resolution) * 1.5)[None, :] * z[:, 240:].view(-1, 3, 1, 1)
     return 0.35 * coarse + 0.1 * grain + 0.1 * stripes
 
 
-class Painter(Generator):
-    """A generator that paints, spoilt by `blur` (standard deviation, pixels) or few `modes` (pictures)."""
+class PatternGenerator(Generator):
+    """Generates the patterns, degraded by `blur` (standard deviation, pixels) or to a few `modes` (images)."""
 
     def __init__(self, resolution: int = 32, blur: float = 0.0, modes: int = 0) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Painter(Generator):
         return z
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
-        images = paint(z * truncation, self.resolutions[0]) * self.contrast
+        images = render(z * truncation, self.resolutions[0]) * self.contrast
         yield blurred(images, self.blur) if self.blur else images
 
     def settings(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
     return F.conv2d(rows, weights.mT, groups=images.shape[1])
 
 
-def pictures(count: int, seed: int, resolution: int = 32) -> Tensor:
-    """Pictures by `paint`, uint8 (count, 3, R, R)."""
+def pattern_images(count: int, seed: int, resolution: int = 32) -> Tensor:
+    """Random patterns, uint8 (count, 3, R, R)."""
     z = torch.randn(count, 243, generator=torch.Generator().manual_seed(seed))
-    return to_uint8(paint(z, resolution))
+    return to_uint8(render(z, resolution))
