@@ -16,7 +16,7 @@ from training.recipes.recipe import Recipe
 from training.recipes.settings import from_json, read_config, to_json
 
 if TYPE_CHECKING:  # what trains takes seconds to import, and --help and --list do without
-    from training.monitoring.evaluation_result import Evaluate
+    from training.monitoring.evaluation import Evaluate
 
 DEFAULT = "msg-gan-cpu"  # whose settings --help shows
 
@@ -120,19 +120,11 @@ def evaluation(recipe: Recipe, data: Path, features: Path | None) -> "Evaluate |
         return None
     from evaluation.metrics.features import FeatureNetwork
     from evaluation.monitor import Monitor
-    from models.generator import Generator
     from training import run
-    from training.monitoring.evaluation_result import EvaluationResult
 
     network = FeatureNetwork(features) if features else None
     dataset = run.open_data(data, recipe)
-    monitor = Monitor(dataset, recipe.resolution, recipe.monitoring.evaluate_samples, network)
-
-    def evaluate(generator: Generator) -> EvaluationResult | None:
-        found = monitor(generator)
-        return EvaluationResult(**vars(found)) if found else None
-
-    return evaluate
+    return Monitor(dataset, recipe.resolution, recipe.monitoring.evaluate_samples, network)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -165,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     if trainer.accelerator.is_main_process:
         for best, found in checkpoint.best(own.out)[:1]:
-            print(f"best by {found.rank}, {found.value:.4g}: {best / 'model'}")
+            print(f"best by {found.ranked_by}, {found.value:.4g}: {best / 'model'}")
         if complete:
             print(f"{own.out} is trained: python -m models.sample {own.out} --seeds 0-15 --out grid.png")
         else:

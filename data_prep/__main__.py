@@ -126,7 +126,11 @@ def verify(dst: Destination, /) -> str | int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, by default that of the process, and return its exit status."""
-    commands: dict[str, Callable[..., str | int]] = {"prepare": prepare, "synthesize": synthesize, "verify": verify}
+    commands: dict[str, Callable[..., str | int]] = {
+        "prepare": prepare,
+        "synthesize": synthesize,
+        "verify": verify,
+    }
     return exit_status(
         lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="python -m data_prep", args=arguments),
         stopped="stopped; what was written is unfinished: run the command again with --replace to start over",

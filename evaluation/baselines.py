@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from common.aspect import checked, resolution_of
+from common.aspect import checked_aspect, resolution_of
 from data_prep.store import PyramidDataset
 from evaluation.progress import StartTask, no_progress
 from models.generator import Generator
@@ -27,16 +27,16 @@ class PixelGaussian(Generator):
         deviation: Tensor,  # (C, H, W), standard deviation, in the same unit
     ) -> None:
         super().__init__()
-        self.latent_size, self.image_channels = mean.numel(), mean.shape[0]
+        self.input_size, self.image_channels = mean.numel(), mean.shape[0]
         resolution = resolution_of(mean)
         self.resolutions = (resolution,)
-        self.aspect = checked([side * 4 // resolution for side in mean.shape[1:]])
+        self.aspect = checked_aspect([side * 4 // resolution for side in mean.shape[1:]])
         self.mean = nn.Parameter(mean, requires_grad=False)
         self.deviation = nn.Parameter(deviation, requires_grad=False)
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """N(0, I): (count, C * H * W)."""
-        return torch.randn(count, self.latent_size, generator=rng)
+        return torch.randn(count, self.input_size, generator=rng)
 
     def stream(self, z: Tensor, truncation: float = 1.0) -> Iterator[Tensor]:
         """Yield the images (N, C, H, W) of latent vectors (N, C * H * W)."""

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from common.aspect import size_text
 from common.atomic import write_text
 from common.images import grid, save_png
-from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
 from evaluation.evaluate import Evaluator
 from evaluation.metrics.features import FeatureNetwork
@@ -42,7 +42,7 @@ class CachedEvaluator:
 
         """
         if dataset.size < COARSEST:
-            size, minimum = (shape_text(each, dataset.aspect) for each in (dataset.size, COARSEST))
+            size, minimum = (size_text(each, dataset.aspect) for each in (dataset.size, COARSEST))
             raise ValueError(f"{dataset.path} goes up to {size}; evaluation needs at least {minimum}")
         self.images_per_set = images_per_set(dataset, samples)
         self.network = FeatureNetwork(features) if features else None
@@ -70,7 +70,7 @@ class CachedEvaluator:
 
         """
         if generator.resolutions[-1] != self._resolution:
-            size = shape_text(generator.resolutions[-1], generator.aspect)
+            size = size_text(generator.resolutions[-1], generator.aspect)
             raise ValueError(
                 f"its images have grown to only {size}: train longer, or --set options so that it grows faster"
             )

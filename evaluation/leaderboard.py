@@ -22,8 +22,8 @@ from typing import Annotated, Any, get_args
 import tyro
 from tyro.conf import arg
 
+from common.aspect import size_text
 from common.command import exit_status
-from data_prep.pyramid import shape_text
 from data_prep.store import PyramidDataset
 from evaluation import leaderboard_page
 from evaluation.baselines import Baseline, fit
@@ -173,7 +173,7 @@ class Leaderboard:
     def description(self) -> list[str]:
         """The same in sentences."""
         options, evaluator, dataset = self.options, self.evaluator, self.dataset
-        data = f"{len(dataset):,} images at {shape_text(dataset.size, dataset.aspect)}"
+        data = f"{len(dataset):,} images at {size_text(dataset.size, dataset.aspect)}"
         length = f"for {options.kimg * 1000:,.0f} images" if options.kimg else "for its recipe's length"
         if options.minutes:
             length += f", but at most {leaderboard_page.duration(options.minutes * 60)}"

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.aspect import Aspect
-from data_prep.pyramid import shape_text
+from common.aspect import Aspect, size_text
 from data_prep.store import PyramidDataset
 from evaluation.metrics import kernel, ms_ssim, swd
 from evaluation.metrics.features import FeatureNetwork
@@ -47,12 +46,12 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
 
     """
     resolution, channels, aspect = generator.resolutions[-1], generator.image_channels, generator.aspect
-    size = shape_text(resolution, aspect)
+    size = size_text(resolution, aspect)
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {MAX_SEED}, not {seed}")
     if resolution < swd.COARSEST:
         raise ValueError(
-            f"the model's images are {size}; evaluation needs at least {shape_text(swd.COARSEST, aspect)}"
+            f"the model's images are {size}; evaluation needs at least {size_text(swd.COARSEST, aspect)}"
         )
     if dataset.channels != channels:
         raise ValueError(
@@ -61,12 +60,12 @@ def plan(generator: Generator, dataset: PyramidDataset, samples: int, seed: int)
         )
     if dataset.aspect != aspect:
         raise ValueError(
-            f"{dataset.path} has images of {shape_text(dataset.size, dataset.aspect)}, the model's are {size}: "
+            f"{dataset.path} has images of {size_text(dataset.size, dataset.aspect)}, the model's are {size}: "
             f"prepare the data with --size {size}"
         )
     if resolution not in dataset.levels:
         raise ValueError(
-            f"{dataset.path} goes up to {shape_text(dataset.size, dataset.aspect)}, the model "
+            f"{dataset.path} goes up to {size_text(dataset.size, dataset.aspect)}, the model "
             f"to {size}: prepare the data with --size {size}"
         )
     count = images_per_set(dataset, samples)

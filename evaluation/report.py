@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Group
 
-from data_prep.pyramid import shape_text
+from common.aspect import size_text
 
 FEW = 2000  # images per set below which the Frechet distance depends strongly on their number
 _KERNEL_SCALE = 1000  # as is customary
@@ -37,7 +37,7 @@ def table(result: dict[str, Any]) -> "Group":
     from rich.text import Text
 
     protocol = result["protocol"]
-    count, size = protocol["images_per_set"], shape_text(protocol["resolution"], protocol["aspect"])
+    count, size = protocol["images_per_set"], size_text(protocol["resolution"], protocol["aspect"])
     grid = Table(title=f"{count} generated images against {count} real ones at {size}")
     grid.add_column("metric")
     grid.add_column("generated", justify="right")
@@ -51,7 +51,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     swd, aspect = result["sliced_wasserstein_distance"], result["protocol"]["aspect"]
     for level in swd["real"]:
-        where = "mean" if level == "mean" else shape_text(int(level), aspect)
+        where = "mean" if level == "mean" else size_text(int(level), aspect)
         values = (f"{swd[side][level]:.2f}" for side in ("generated", "real"))
         rows.append((f"SWD x 1000, {where}", *values))
     similarity = result["ms_ssim"]

@@ -20,8 +20,8 @@ import matplotlib
 
 from common.images import grid, to_pil
 from data_prep.store import PyramidDataset
-from evaluation.report import ranked_by
-from evaluation.training_runs import Limit, TrainingRun
+from evaluation.report import ranking_metric
+from evaluation.training_runs import TrainingLimit, TrainingRun
 from experiments.experiment import Experiment, Result, Row, markdown
 from models.checkpoint import find_model, load_generator
 from models.sampler import Sampler
@@ -68,7 +68,7 @@ class CatExperiment(Experiment):
     @property
     def distance(self) -> str:
         """Name of the figure that is followed."""
-        return ranked_by(self.features)
+        return ranking_metric(self.features)
 
     def run(self, name: str) -> TrainingRun:
         """A recipe's training."""
@@ -78,11 +78,13 @@ class CatExperiment(Experiment):
             "widths": [str(width) for width in self.widths],
             "evaluate-every": [every],
             "snapshot-every": [every],
-            "evaluate-pictures": [str(self.pictures)],
+            "evaluate-samples": [str(self.pictures)],
         }
         words = [word for option, values in fields.items() for word in (f"--{option}", *values)]
         network = ["--features", str(self.features)] if self.features else []
-        return TrainingRun(self.runs / name, name, self.data, Limit(self.kimg, None), (*words, *network))
+        return TrainingRun(
+            self.runs / name, name, self.data, TrainingLimit(self.kimg, None), (*words, *network)
+        )
 
     def table(self, results: Mapping[str, Result]) -> str:
         """A line for each row, and the floor."""

@@ -20,9 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from common.atomic import new_folder, write_text
+from common.evaluation_result import EvaluationResult
 from models.checkpoint import load_generator, save_generator
 from models.discriminator_checkpoint import describe_discriminator
-from training.monitoring.evaluation_result import EvaluationResult
 from training.optim.ema import MovingAverage
 from training.schedules import TrainState
 from training.system import System

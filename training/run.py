@@ -28,7 +28,7 @@ from training import checkpoint, preflight
 from training.data.loader import BatchLoader
 from training.distributed.launch import accelerator_for
 from training.iteration import set_up_system
-from training.monitoring.evaluation_result import Evaluate
+from training.monitoring.evaluation import Evaluate
 from training.monitoring.guard import EventLog
 from training.monitoring.memory import memory_of
 from training.monitoring.tracking import Tracker, open_trackers

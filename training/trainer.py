@@ -12,12 +12,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from common.evaluation_result import EvaluationResult
 from training import checkpoint
 from training.data.loader import BatchLoader, SampleRange
 from training.distributed import collective
 from training.iteration import memory_format, train_iteration
 from training.monitoring.diversity import relative_diversity
-from training.monitoring.evaluation_result import Evaluate, EvaluationResult
+from training.monitoring.evaluation import Evaluate
 from training.monitoring.guard import Finding, Guard, Rollbacks, logged
 from training.monitoring.memory import memory_of, release
 from training.monitoring.progress import TrainingProgress
@@ -118,7 +119,7 @@ class Trainer:
         figures = self.snapshot() if snapshot_due else {}
         result = self.evaluate() if evaluation_due else None
         if result is not None:
-            figures |= {f"metric/{name}": value for name, value in result.figures.items()}
+            figures |= {f"metric/{name}": value for name, value in result.metrics.items()}
         if snapshot_due or evaluation_due or self.due(self.options.log_every):
             self.log(figures)
         if evaluation_due or self.due(self.options.checkpoint_every):

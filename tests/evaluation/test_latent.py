@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from evaluation.latent import Suppress, arithmetic, find_direction, generate, latents, main, run
-from models.architectures.dcgan import DCGANGenerator, draw_weights
+from models.architectures.dcgan import DCGANGenerator, init_weights
 from models.architectures.progan import ProGANGenerator
 from models.checkpoint import save_generator
 from models.generator import Generator
@@ -22,7 +22,7 @@ class Lamp(Generator):
 
     def __init__(self) -> None:
         super().__init__()
-        self.latent_size, self.image_channels, self.resolutions = 6, 3, (4,)
+        self.input_size, self.image_channels, self.resolutions = 6, 3, (4,)
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         return torch.randn(count, 6, generator=rng)
@@ -78,7 +78,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model")
     generator = DCGANGenerator(8, (4,), 6, norm="none")
-    draw_weights(generator, deviation=None)
+    init_weights(generator, deviation=None)
     save_generator(generator, folder, {})
     return folder
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from painted import pictures
+from pattern_images import pattern_images
 from PIL import Image
 
 from experiments.cats import CatExperiment
@@ -14,7 +14,7 @@ from tests.prepared import write_dataset
 
 @pytest.mark.timeout(300)
 def test_systems_are_trained_measured_and_drawn(tmp_path: Path) -> None:
-    data = write_dataset(tmp_path / "data", pictures(40, 0, 16))
+    data = write_dataset(tmp_path / "data", pattern_images(40, 0, 16))
     experiment = CatExperiment(
         data,
         recipes=("lsgan-cpu",),

@@ -54,7 +54,9 @@ class ModernRecipe(Recipe):
         network, names = self.network, data.class_names if self.network.conditional else ()
         widths, start = network.widths or default_widths(self.resolution), self.growth_schedule().at(0)
         size, where = (self.resolution, widths, network.blocks), (start.resolution, data.aspect)
-        generator = ModernGenerator(*size, network.latent_size, data.channels, network.attention, names, *where)
+        generator = ModernGenerator(
+            *size, network.latent_size, data.channels, network.attention, names, *where
+        )
         discriminator = ModernDiscriminator(*size, data.channels, network.attention, len(names), *where)
         generator.grow(start.resolution, start.blend)
         d, g = build_pair(

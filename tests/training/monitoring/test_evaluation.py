@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.evaluation_result import EvaluationResult
 from evaluation.__main__ import run as evaluate
 from models.generator import Generator
 from tests.evaluation.tiny_onnx import onnx_network
@@ -27,7 +28,7 @@ from tests.training.toy import (
 )
 from train import main
 from training import checkpoint, run
-from training.monitoring.evaluation_result import Evaluate, EvaluationResult
+from training.monitoring.evaluation import Evaluate
 from training.optim.ema import MovingAverage
 from training.recipes.msg_gan import MSGRecipe
 from training.recipes.recipe import DataFormat, with_settings
@@ -80,7 +81,7 @@ def test_it_is_measured_when_due_and_at_the_end_each_time_with_a_checkpoint(
         json.loads((folder / "state.json").read_text())["evaluation"]
         for folder in checkpoint.checkpoints(tmp_path / "run")
     ]
-    assert [found and found["figures"]["swd"] for found in recorded] == [1.0, None, 1.0, 1.0]
+    assert [found and found["metrics"]["swd"] for found in recorded] == [1.0, None, 1.0, 1.0]
 
 
 def test_training_is_not_changed(data: Path, tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def _save(folder: Path, images: int, found: EvaluationResult | None, keep_best: 
     system = RECIPE.build(DataFormat(3))
     more = {
         "evaluation": found
-        and {"figures": dict(found.figures), "rank": found.rank, "protocol": found.protocol}
+        and {"metrics": dict(found.metrics), "ranked_by": found.ranked_by, "protocol": found.protocol}
     }
     return checkpoint.save(
         folder,
@@ -225,7 +226,7 @@ def test_train_py_measures_as_the_command_does(data: Path, tmp_path: Path, netwo
             == (result["sliced_wasserstein_distance"]["generated"]["16"])
         )
     best, found = checkpoint.best(out)[0]
-    assert found.rank == "frechet_distance"
+    assert found.ranked_by == "frechet_distance"
     assert f"best by frechet_distance, {found.value:.4g}: {best / 'model'}" in said
 
 
