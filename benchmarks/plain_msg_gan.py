@@ -1,8 +1,8 @@
 """MSG-GAN's networks and step as one would first write them, to measure the recipe against.
 
-The same functions as `models/architectures/msg_gan.py` (`lin_cat`, no attention) and `training/` in float32, by plain means: a
-picture is upsampled before it is convolved, the discriminator's step builds the generator's graph too, the generator's
-step collects the discriminator's gradients too, and R1 + R2 are computed in every step.
+The same functions as `models/architectures/msg_gan.py` (`lin_cat`, no attention) and `training/` in float32, by plain
+means: a picture is upsampled before it is convolved, the discriminator's step builds the generator's graph too, the
+generator's step collects the discriminator's gradients too, and R1 + R2 are computed in every step.
 """
 
 from collections.abc import Callable, Sequence

@@ -2,8 +2,8 @@
 `models/architectures/draw.py`), those of several runs side by side.
 
 A point is Gaussian around what the decoder makes, both its numbers of one deviation that is learned, as in
-`models/architectures/vae.py`. DRAW's canvas is the mean itself, so what it lacks is the point less the canvas, without the sigmoid
-of Bernoulli pixels; it reads and writes whole points, without attention (section 3.1 of the paper).
+`models/architectures/vae.py`. DRAW's canvas is the mean itself, so what it lacks is the point less the canvas, without
+the sigmoid of Bernoulli pixels; it reads and writes whole points, without attention (section 3.1 of the paper).
 """
 
 from abc import abstractmethod

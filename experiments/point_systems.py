@@ -86,7 +86,7 @@ class LabelledPointDiscriminator(Discriminator):
 
 
 class TellingPointDiscriminator(PointDiscriminator):
-    """A point -> logits, and what else its last hidden features tell: its class (AC-GAN) or its codes (Q of InfoGAN)."""
+    """A point -> logits, and a prediction from the last hidden features: its class (AC-GAN) or codes (InfoGAN's Q)."""
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ SYSTEMS = {
     "infogan": ("wide", "--widths 4 4 --hidden 8 --latent-size 4"),
     "lapgan": (
         "labelled",
-        "--base 4 --widths 8 8 4 --conditional --optimizer adam --spectral-norm --historical-averaging 0.1 --instance-noise 0.1 0",
+        "--base 4 --widths 8 8 4 --conditional --optimizer adam --spectral-norm --historical-averaging 0.1 "
+        "--instance-noise 0.1 0",
     ),
     "lsgan": (
         "tall",
@@ -47,7 +48,8 @@ SYSTEMS = {
     "sagan": ("labelled", "--widths 8 8 8 --latent-size 4 --attention 4 8"),
     "selu-dcgan": (
         "wide",
-        "--widths 4 4 --latent-size 4 --dragan 1 --historical-averaging 0.1 --feature-matching 0.1 --instance-noise 0.1 0",
+        "--widths 4 4 --latent-size 4 --dragan 1 --historical-averaging 0.1 --feature-matching 0.1 "
+        "--instance-noise 0.1 0",
     ),
     # the encoder in two iterations, each level by itself in the third, all together in the fourth
     "stacked-gan": (

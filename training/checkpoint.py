@@ -2,8 +2,9 @@
 
 A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimisers), `state.json`
 (the clock, what batches are computed in, how good the generator was found to be) and `model/` (the moving average, in
-the format that sampling, evaluation and serving read); of some systems also `discriminator.json` (`models/discriminator_checkpoint.py`).
-Random numbers, the order of the data and all schedules are functions of the clock, so nothing else needs saving.
+the format that sampling, evaluation and serving read); of some systems also `discriminator.json`
+(`models/discriminator_checkpoint.py`). Random numbers, the order of the data and all schedules are functions of the
+clock, so nothing else needs saving.
 """
 
 import json

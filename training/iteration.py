@@ -1,7 +1,7 @@
 """One training iteration of a system: the only code that steps an optimizer.
 
-The trainer, the preflight and the experiments call `train_iteration`; they differ in where batches come from and in what
-happens when memory runs out.
+The trainer, the preflight and the experiments call `train_iteration`; they differ in where batches come from and in
+what happens when memory runs out.
 """
 
 from collections.abc import Callable, Mapping

@@ -148,7 +148,7 @@ class Trainer:
         )
 
     def batch(self, train_state: TrainState) -> Batch:
-        """This rank's part of the next batch."""
+        """The part that this rank computes of the next batch."""
         images = train_state.images
         stage = self.growth.at(images)
         reals, labels = self.loader.take(self.sample_range(images), self.sample_range(images + stage.batch))
@@ -162,12 +162,12 @@ class Trainer:
         )
 
     def part(self, batch: int) -> slice:
-        """This rank's samples of a global batch."""
+        """The samples of a global batch that this rank computes."""
         size = batch // self.accelerator.num_processes
         return slice(self.accelerator.process_index * size, (self.accelerator.process_index + 1) * size)
 
     def sample_range(self, images: int) -> SampleRange:
-        """This rank's samples of the batch after `images` shown."""
+        """The samples that this rank computes of the batch after `images` shown."""
         stage = self.growth.at(images)
         part = self.part(stage.batch)
         return SampleRange(images + part.start, images + part.stop, stage.resolution)

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pattern_images import pattern_images
 from PIL import Image
 
 from experiments.cats import CatExperiment
 from experiments.experiment import run
+from tests.evaluation.pattern_images import pattern_images
 from tests.prepared import write_dataset
 
 

@@ -34,7 +34,8 @@ from training.iteration import set_up_system
 from training.optim.ema import MovingAverage
 from training.recipes.cgan import cgan
 from training.recipes.recipe import DataFormat
-from training.system import Batch, LossOutput, TrainState
+from training.schedules import TrainState
+from training.system import Batch, LossOutput
 
 
 def _rng(seed: int = 0) -> torch.Generator:
@@ -105,8 +106,8 @@ def test_the_players_see_the_labels_and_the_average_follows() -> None:
             assert torch.allclose(batch.reals[:, 0, 0, 0], batch.labels / 127.5 - 1)
             assert torch.is_autocast_enabled("cpu")
             seen.append(batch.labels)
-            move: LossOutput = super().compute_loss(batch, train_state)
-            return move
+            output: LossOutput = super().compute_loss(batch, train_state)
+            return output
 
     system.updaters[0].__class__ = Watching
     images = torch.arange(10, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 32, 32)

@@ -38,9 +38,9 @@ from training.optim.spec import OptimizerSpec
 from training.recipes import RECIPES
 from training.system import System
 from training.updaters.adversarial import adversarial_pair
-from training.updaters.autoencoder import distance_to_prior
+from training.updaters.autoencoder import kl_to_prior
 
-TINY = Gaussians(rounds=2, batch=4, runs=2, hidden=8, latent_size=4, code_size=2)
+TINY = Gaussians(iterations=2, batch=4, runs=2, hidden=8, latent_size=4, code_size=2)
 
 
 def _rng(seed: int = 0) -> torch.Generator:
@@ -95,7 +95,7 @@ def test_runs_side_by_side_do_not_know_of_one_another(objective: str) -> None:
         with torch.no_grad():
             for parameter in system.generator.parameters():
                 parameter[1] *= factor
-        train(system, ring(8, 0.1).sample, 1, rounds=5, batch=16, seed=0)
+        train(system, ring(8, 0.1).sample, 1, iterations=5, batch=16, seed=0)
         ends.append([parameter.detach() for parameter in system.generator.parameters()])
     for one, other in zip(*ends, strict=True):
         assert torch.equal(one[0], other[0])
@@ -147,7 +147,7 @@ def test_a_run_among_others_gets_its_gradient_over_their_number() -> None:
 def test_the_generator_moves_towards_the_reals() -> None:
     system = _game(1, "least-squares")
     far = partial(lambda count, rng: torch.randn(count, 2, 1, 1, generator=rng) * 0.1 + 2)
-    train(system, far, 1, rounds=150, batch=32, seed=0)
+    train(system, far, 1, iterations=150, batch=32, seed=0)
     assert (system.generator(system.generator.prior(64, _rng()))[-1].mean((0, 2, 3)) > 1).all()
 
 
@@ -243,7 +243,7 @@ def test_auto_encoders_know_their_decoders_prior() -> None:
                 parameter.zero_()
         noise = network.decoder.prior(6, _rng())
         found = network(torch.randn(6, 2, 1, 1, generator=_rng()), noise)
-        assert distance_to_prior(found.posterior).abs().max() == 0
+        assert kl_to_prior(found.posterior).abs().max() == 0
         assert torch.allclose(found.likelihood.mean * 2 - 1, network.decoder(noise)[-1], atol=1e-5)
 
 
@@ -271,7 +271,7 @@ def test_units_normalise_features_or_weights() -> None:
 
 def test_the_levels_of_a_stack_are_joined_after_half() -> None:
     system = stacked_gan(TINY)
-    shown = TINY.rounds * TINY.batch
+    shown = TINY.iterations * TINY.batch
     assert [updater.begin for updater in system.updaters] == [0] + [0.1 * shown] * 4  # type: ignore[attr-defined]
     assert system.updaters[0].end == 0.1 * shown  # type: ignore[attr-defined]
     assert system.updaters[-1].level.joint == 0.5 * shown  # type: ignore[attr-defined]
@@ -361,7 +361,7 @@ def test_a_single_run_has_no_spread() -> None:
 
 def test_the_command_line_names_an_experiment_and_its_sizes() -> None:
     experiment, out = parse(["gaussians", "--rounds", "7", "--mixture", "grid"])
-    assert experiment == Gaussians(rounds=7, mixture="grid")
+    assert experiment == Gaussians(iterations=7, mixture="grid")
     assert out == Path("runs/experiments/gaussians")
     assert parse(["mine", "--out", "x"]) == (MutualInformation(), Path("x"))
     with pytest.raises(SystemExit):
@@ -371,7 +371,7 @@ def test_the_command_line_names_an_experiment_and_its_sizes() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (partial(Gaussians, rounds=0), "rounds must be positive, not 0"),
+        (partial(Gaussians, iterations=0), "rounds must be positive, not 0"),
         (partial(Gaussians, code_size=99), "code_size must be at most latent_size, 16, not 99"),
         (partial(MutualInformation, correlations=(0.5, 1.0)), "correlations must be between -1 and 1"),
         (partial(MutualInformation, dimensions=(0,)), "dimensions must be positive"),

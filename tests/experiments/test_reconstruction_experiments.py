@@ -24,7 +24,7 @@ from experiments.equilibrium import EquilibriumOfErrors
 from experiments.training_loop import train
 from models.architectures.dcgan import DCGANGenerator
 from models.architectures.vae import VAE, Autoencoder, Reconstruction, gaussian
-from training.system import TrainState
+from training.schedules import TrainState
 
 
 def _rng(seed: int = 0) -> torch.Generator:

@@ -12,7 +12,8 @@ from experiments.unrolled import Adam, UnrolledGeneratorUpdater
 from training.growth import Stage
 from training.objectives import OBJECTIVES
 from training.rng import KeyedRNG
-from training.system import Batch, TrainState
+from training.schedules import TrainState
+from training.system import Batch
 from training.updaters.adversarial import GeneratorUpdater
 from training.updaters.images import latents
 

@@ -13,9 +13,9 @@ def logits_with_fraction(
 ) -> tuple[DiscriminatorOutput, Tensor]:
     """The output for a batch, and the logits of every `one_in`-th sample from a forward pass of their own.
 
-    Only that pass is differentiated twice. A mean over it is an unbiased estimate of the mean over all samples: the data
-    come in random order, and the noise of all fakes has one distribution. Batch statistics are those of a pass, of fewer
-    samples than in the generator's step.
+    Only that pass is differentiated twice. A mean over it is an unbiased estimate of the mean over all samples: the
+    data come in random order, and the noise of all fakes has one distribution. Batch statistics are those of a pass, of
+    fewer samples than in the generator's step.
     """
     if one_in == 1:
         output: DiscriminatorOutput = network(images, labels)

@@ -1,7 +1,7 @@
 """Conditional GAN (Mirza and Osindero 2014, arXiv 1411.1784); networks in `models/architectures/cgan.py`.
 
-For labeled data. `cgan` has the paper's settings for MNIST, at 32x32: SGD, its learning rate divided by 1.00004 per step
-down to 0.000001, batch 100.
+For labeled data. `cgan` has the paper's settings for MNIST, at 32x32: SGD, its learning rate divided by 1.00004 per
+step down to 0.000001, batch 100.
 
 Deviations: the learning rate begins at 0.02, as with the paper's 0.1 the networks diverged within 200 steps on MNIST.
 Momentum rises from 0.5 to 0.7 as in the code of the first GAN; the paper does not say how. What is sampled and shipped

@@ -1,7 +1,7 @@
 """DRAW (Gregor et al. 2015, arXiv 1502.04623); networks in `models/architectures/draw.py`.
 
-`draw` has the paper's sizes for MNIST (table 3). Adam's settings, the batch, and the limit of each tensor's gradient norm
-are those of a reimplementation; `draw-cpu` has that code's sizes too.
+`draw` has the paper's sizes for MNIST (table 3). Adam's settings, the batch, and the limit of each tensor's gradient
+norm are those of a reimplementation; `draw-cpu` has that code's sizes too.
 
 Deviations: images are generated from a moving average of the decoder's weights.
 """

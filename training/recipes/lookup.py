@@ -1,4 +1,4 @@
-"""Recipes by name: the project's own, and a user's: `--recipe path/to/file.py:name`, a function in a file that is run."""
+"""Recipes by name: the project's own, or a user's: `--recipe path/to/file.py:name` runs the file and calls `name`."""
 
 import hashlib
 import importlib.util

@@ -1,7 +1,7 @@
 """A modern baseline, after R3GAN (Huang et al. 2024, arXiv 2501.05441); networks in `models/architectures/modern.py`.
 
-Relativistic pairing with R1 and R2 on every batch; learning rate and gamma fall along a cosine. `modern` has the paper's
-settings for FFHQ-256.
+Relativistic pairing with R1 and R2 on every batch; learning rate and gamma fall along a cosine. `modern` has the
+paper's settings for FFHQ-256.
 
 Deviations: those of the networks; Adam's second beta is 0.99 from the beginning, not 0.9 at first; augmentation is
 DiffAugment's (see `training/data/augment.py`), not ADA's. Where images grow, gamma follows the cube of their side, as

@@ -1,7 +1,7 @@
 """What BEGAN adds to the adversarial pair (Berthelot et al. 2017, arXiv 1703.10717, sections 3.3 and 3.4).
 
-The weight k of the fakes in the discriminator's loss is controlled so that the error L of the fakes stays at gamma times
-that of the reals. Logits are negative errors.
+The weight k of the fakes in the discriminator's loss is controlled so that the error L of the fakes stays at gamma
+times that of the reals. Logits are negative errors.
 
 Deviations: discriminator and generator see the same fakes, and k learns from the errors of the discriminator's step, as
 in a reimplementation (carpedm20).

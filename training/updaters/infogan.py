@@ -14,9 +14,9 @@ from training.updaters.adversarial import Fakes
 class CodeLoss:
     """Discriminator and generator both want Q to predict the codes, the end of the latent vector.
 
-    Q's prediction is the `latents` of the discriminator's output. In the loss a continuous code has a normal distribution
-    of standard deviation 1, as in the authors' code. The logged bound, in nats, uses the standard deviation that fits
-    best: with 1 it is below 0 whatever Q predicts of a code on (-1, 1).
+    Q's prediction is the `latents` of the discriminator's output. In the loss a continuous code has a normal
+    distribution of standard deviation 1, as in the authors' code. The logged bound, in nats, uses the standard
+    deviation that fits best: with 1 it is below 0 whatever Q predicts of a code on (-1, 1).
     """
 
     codes: Codes

@@ -1,5 +1,5 @@
-"""MINE as a third updater (Belghazi et al. 2018, arXiv 1801.04062, section 5.1): the generator also maximizes the mutual
-information between its images and a code, the end of its latent vector, which a statistics network estimates.
+"""MINE as a third updater (Belghazi et al. 2018, arXiv 1801.04062, section 5.1): the generator also maximizes the
+mutual information between its images and a code, the end of its latent vector, which a statistics network estimates.
 """
 
 from collections.abc import Callable, Mapping

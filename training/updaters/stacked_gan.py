@@ -2,7 +2,8 @@
 discriminator at each of two levels.
 
 The encoder is trained first and then frozen. Next each level is trained independently, from the encoder's features of
-reals. Finally the lower level takes the upper one's output, and the upper one's loss includes a fraction of the lower's.
+reals. Finally the lower level takes the upper one's output, and the upper one's loss includes a fraction of the
+lower's.
 
 Deviations: the encoder is trained in the same run; discriminator and generator share the noise of an iteration.
 """
@@ -73,7 +74,7 @@ class Level(ABC):
 
     @abstractmethod
     def conditional(self, fake: Tensor, condition: Tensor) -> Tensor:
-        """The conditional loss: how far the encoder's features of the fakes are from the generator's input; a scalar."""
+        """The conditional loss, a scalar: distance of the encoder's features of fakes to the generator's input."""
 
     def noise(self, batch: Batch) -> Tensor:
         """U(0, 1): (N, latent_size)."""
