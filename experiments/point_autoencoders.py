@@ -44,7 +44,7 @@ class PointAutoencoder(Autoencoder):
         return Normal(means, deviations, validate_args=False)
 
     def forward(self, images: Tensor, noise: Tensor) -> Reconstruction:
-        """Reconstruct points (N, 2, 1, 1) by noise (N, latent_size)."""
+        """Reconstruct points (N, 2, 1, 1) by noise (N, input_size)."""
         runs = len(self.log_deviation)
         points = images.view(runs, -1, 2)
         parameters, again = self.infer(points, noise.view(runs, -1, self.decoder.input_size))
@@ -148,7 +148,7 @@ class DrawingPointGenerator(RunwiseGenerator):
     def canvases(self, z: Tensor) -> Iterator[Tensor]:
         """Yield the canvas (runs, N, 2) after each step. z: (runs, N, latent_size)."""
         state, canvas = self.begin(z)
-        for z_t in torch.split(z, self.input_size, 2):
+        for z_t in torch.split(z, self.latent_size, 2):
             state, canvas = self.step(z_t, state, canvas)
             yield canvas
 
@@ -176,7 +176,7 @@ class PointDRAW(PointAutoencoder):
         """Points (runs, N, 2) and noise (runs, N, L) -> the posterior's parameters (runs, N, 2L), points again."""
         state, canvas = self.decoder.begin(noise)
         watching, means, log_deviations = state, [], []
-        for e in torch.split(noise, self.decoder.input_size, 2):
+        for e in torch.split(noise, self.decoder.latent_size, 2):
             watching = self.lstm(torch.cat([points, points - canvas, state[0]], 2), watching)
             mean, log_deviation = cast(Tensor, self.posterior(watching[0])).chunk(2, 2)
             state, canvas = self.decoder.step(mean + log_deviation.exp() * e, state, canvas)

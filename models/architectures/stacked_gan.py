@@ -119,7 +119,8 @@ class StackedGenerator(DecoderGenerator):
         check_labels(len(class_names))
         self.aspect = checked_aspect(aspect)
         self.class_names, self.latent_sizes = tuple(class_names), tuple(latent_sizes)
-        self.input_size, self.image_channels = sum(latent_sizes) + len(class_names), image_channels
+        self.latent_size, self.image_channels = sum(latent_sizes), image_channels
+        self.input_size = self.latent_size + len(class_names)
         first, second = latent_sizes
         self.top = TopGenerator(len(class_names), first, features)
         self.bottom = BottomGenerator(features, second, resolution, widths, image_channels, self.aspect)
@@ -128,7 +129,7 @@ class StackedGenerator(DecoderGenerator):
 
     def prior(self, count: int, rng: torch.Generator) -> Tensor:
         """z1, z0 ~ U(0, 1), then a label: (count, input_size)."""
-        return self.with_random_labels(torch.rand(count, sum(self.latent_sizes), generator=rng), rng)
+        return self.with_random_labels(torch.rand(count, self.latent_size, generator=rng), rng)
 
     @property
     def painter(self) -> ImageDecoder:  # type: ignore[override] # a part of G0

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from models.architectures.infogan import InfoGANGenerator
 from training.iteration import set_up_system
 from training.optim.ema import MovingAverage
 from training.recipes.cgan import cgan
-from training.recipes.recipe import DataFormat
+from training.recipes.recipe import DataFormat, with_settings
 from training.schedules import TrainState
 from training.system import Batch, LossOutput
 
@@ -95,9 +94,9 @@ def test_labels_are_those_of_the_digits_that_are_drawn() -> None:
     assert abs(float(torch.corrcoef(torch.stack([red, green]))[0, 1])) < 0.2
 
 
-def test_the_players_see_the_labels_and_the_average_follows() -> None:
+def test_the_updaters_see_the_labels_and_the_average_follows() -> None:
     seen: list[Tensor] = []
-    recipe = replace(cgan(), resolution=32, units_g=(4, 4, 4), units_d=(4, 4, 4), batch=6)
+    recipe = with_settings(cgan(), resolution=32, units_g=(4, 4, 4), units_d=(4, 4, 4), batch=6)
     system = set_up_system(recipe, DataFormat(1, NAMES), torch.device("cpu"))
 
     class Watching(type(system.updaters[0])):  # type: ignore[misc] # a class of the instance's
@@ -160,7 +159,7 @@ def test_slant_is_that_of_a_stroke(lean: float) -> None:
 
 
 def test_sheets_sweep_one_code_each() -> None:
-    generator = InfoGANGenerator(32, CODES.widths, 8, image_channels=1)
+    generator = InfoGANGenerator(32, CODES.network.widths, 8, image_channels=1)
     first, left, right = swept(generator, [1, 0, *range(2, 10)])
     noise = first[:, : generator.latent_size + 2]
     assert torch.equal(noise[:10], noise[10:20])

@@ -34,7 +34,7 @@ from experiments.points import (
 )
 from experiments.training_loop import train
 from training.objectives import OBJECTIVES
-from training.optim.spec import OptimizerSpec
+from training.optim.spec import adam
 from training.recipes import RECIPES
 from training.system import System
 from training.updaters.adversarial import adversarial_pair
@@ -78,12 +78,11 @@ def test_labels_are_the_modes_that_points_are_of(mixture: Mixture) -> None:
     assert mixture.obeyed(points.flatten(1), (labels + 1) % len(mixture.modes)) == 0
 
 
-def _game(runs: int, objective: str, before_last: torch.nn.Module | None = None) -> System:
+def _system(runs: int, objective: str, before_last: torch.nn.Module | None = None) -> System:
     torch.manual_seed(0)
     g, d = PointGenerator(runs, 8, 4), PointDiscriminator(runs, 8, before_last)
-    adam_d, adam_g = (torch.optim.Adam(each.parameters(), lr=0.01) for each in (d, g))
-    steps = (OptimizerSpec(adam_d, lambda _: 0.01), OptimizerSpec(adam_g, lambda _: 0.01))
-    return adversarial_pair(d, g, *steps, run_by_run(OBJECTIVES[objective], runs))
+    spec_d, spec_g = (adam(each, 0.01, betas=(0.9, 0.999)) for each in (d, g))
+    return System(adversarial_pair(d, g, spec_d, spec_g, run_by_run(OBJECTIVES[objective], runs)), g)
 
 
 @pytest.mark.parametrize("objective", ["ra-hinge", "f-jeffrey"])
@@ -91,7 +90,7 @@ def test_runs_side_by_side_do_not_know_of_one_another(objective: str) -> None:
     """The first of two runs stays what it is, whatever the second one's generator is."""
     ends = []
     for factor in (1.0, 3.0):
-        system = _game(2, objective, BatchDeviation())
+        system = _system(2, objective, BatchDeviation())
         with torch.no_grad():
             for parameter in system.generator.parameters():
                 parameter[1] *= factor
@@ -145,7 +144,7 @@ def test_a_run_among_others_gets_its_gradient_over_their_number() -> None:
 
 
 def test_the_generator_moves_towards_the_reals() -> None:
-    system = _game(1, "least-squares")
+    system = _system(1, "least-squares")
     far = partial(lambda count, rng: torch.randn(count, 2, 1, 1, generator=rng) * 0.1 + 2)
     train(system, far, 1, iterations=150, batch=32, seed=0)
     assert (system.generator(system.generator.prior(64, _rng()))[-1].mean((0, 2, 3)) > 1).all()
@@ -175,7 +174,7 @@ def test_a_label_asks_for_a_point_and_is_judged_with_it() -> None:
     assert g.with_labels(z, labels).equal(z)
     assert not torch.isclose(g(z)[-1], g(others)[-1]).any()
     points = g(z)
-    assert not torch.isclose(d(points, labels).score, d(points, (labels + 1) % 3).score).any()
+    assert not torch.isclose(d(points, labels).logits, d(points, (labels + 1) % 3).logits).any()
 
 
 def test_how_many_points_are_of_the_mode_asked_for() -> None:
@@ -253,7 +252,7 @@ def test_an_auto_encoder_scores_a_point_by_its_error() -> None:
     with torch.no_grad():
         for parameter in d.decoder[-1].parameters():
             parameter.zero_()  # all points are made again as 0
-    assert torch.allclose(d([points]).score, -points.abs().mean((1, 2, 3)))
+    assert torch.allclose(d([points]).logits, -points.abs().mean((1, 2, 3)))
 
 
 def test_units_normalise_features_or_weights() -> None:
@@ -360,7 +359,7 @@ def test_a_single_run_has_no_spread() -> None:
 
 
 def test_the_command_line_names_an_experiment_and_its_sizes() -> None:
-    experiment, out = parse(["gaussians", "--rounds", "7", "--mixture", "grid"])
+    experiment, out = parse(["gaussians", "--iterations", "7", "--mixture", "grid"])
     assert experiment == Gaussians(iterations=7, mixture="grid")
     assert out == Path("runs/experiments/gaussians")
     assert parse(["mine", "--out", "x"]) == (MutualInformation(), Path("x"))
@@ -371,7 +370,7 @@ def test_the_command_line_names_an_experiment_and_its_sizes() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (partial(Gaussians, iterations=0), "rounds must be positive, not 0"),
+        (partial(Gaussians, iterations=0), "iterations must be positive, not 0"),
         (partial(Gaussians, code_size=99), "code_size must be at most latent_size, 16, not 99"),
         (partial(MutualInformation, correlations=(0.5, 1.0)), "correlations must be between -1 and 1"),
         (partial(MutualInformation, dimensions=(0,)), "dimensions must be positive"),

@@ -149,13 +149,13 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         EquilibriumOfErrors(Path("x"), kimg=1, batch=300)
 
 
-def test_a_round_is_watched_after_it_is_played(data: Path) -> None:
+def test_an_iteration_is_watched_after_it(data: Path) -> None:
     seen: list[tuple[int, int, set[str]]] = []
 
     def watch(train_state: TrainState, said: dict[str, torch.Tensor]) -> None:
-        seen.append((train_state.round, train_state.images, set(said)))
+        seen.append((train_state.iteration, train_state.images, set(said)))
 
     system = DigitsBound(data, **TINY).vae()
     train(system, lambda count, rng: shown(greys(data, "train"), count, rng), 32, 2, 5, 0, watch=watch)
-    names = {"loss/bound", "nats/reconstruction", "nats/kl"}
+    names = {"loss/bound", "nats/reconstruction", "nats/kl", "gradient/vae"}
     assert seen == [(1, 5, names), (2, 10, names)]

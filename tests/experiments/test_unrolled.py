@@ -11,19 +11,21 @@ from experiments.points import PointDiscriminator, PointGenerator
 from experiments.unrolled import Adam, UnrolledGeneratorUpdater
 from training.growth import Stage
 from training.objectives import OBJECTIVES
+from training.optim.spec import OptimizerSpec
+from training.optim.spec import adam as adam_of
 from training.rng import KeyedRNG
 from training.schedules import TrainState
 from training.system import Batch
 from training.updaters.adversarial import GeneratorUpdater
 from training.updaters.images import latents
 
-CLOCK = TrainState(0, 100, 0)
+STATE = TrainState(0, 100, 0)
 OBJECTIVE = OBJECTIVES["non-saturating"]
 
 
 def _batch() -> Batch:
-    draws = KeyedRNG(0, 0, 16, slice(0, 16), torch.device("cpu"))
-    return Batch(draws.draw("reals", ring(8, 0.1).sample), None, draws, Stage(1, 16))
+    rng = KeyedRNG(0, 0, 16, slice(0, 16), torch.device("cpu"))
+    return Batch(rng.draw("reals", ring(8, 0.1).sample), None, rng, Stage(1, 16))
 
 
 def _pair() -> tuple[PointGenerator, PointDiscriminator, torch.optim.Adam]:
@@ -32,11 +34,11 @@ def _pair() -> tuple[PointGenerator, PointDiscriminator, torch.optim.Adam]:
     return g, d, torch.optim.Adam(d.parameters(), lr=0.01, betas=(0.5, 0.999))
 
 
-def _side(
+def _updater(
     g: PointGenerator, d: PointDiscriminator, adam: torch.optim.Adam, steps: int
 ) -> UnrolledGeneratorUpdater:
-    own = torch.optim.Adam(g.parameters())
-    return UnrolledGeneratorUpdater("g", g, own, lambda _: 0.01, d, OBJECTIVE, adam=adam, steps=steps)
+    ahead = OptimizerSpec(adam, lambda _: 0.01)
+    return UnrolledGeneratorUpdater("g", g, adam_of(g, 0.01), d, OBJECTIVE, ahead=ahead, unrolled_steps=steps)
 
 
 def _step(d: PointDiscriminator, adam: torch.optim.Adam, reals: Tensor, fakes: Tensor) -> None:
@@ -53,7 +55,7 @@ def test_the_weights_to_come_are_those_of_the_optimiser(before: int) -> None:
     for _ in range(before):
         _step(d, adam, reals, fakes)
     now = {name: weight.clone() for name, weight in d.state_dict().items()}
-    ahead = _side(g, d, adam, 4).unrolled([reals], [fakes])
+    ahead = _updater(g, d, adam, 4).unrolled([reals], [fakes])
     assert all(torch.equal(now[name], weight) for name, weight in d.state_dict().items())
     assert adam.state[next(d.parameters())].get("step", 0) == before
     for _ in range(4):
@@ -63,12 +65,12 @@ def test_the_weights_to_come_are_those_of_the_optimiser(before: int) -> None:
         assert not torch.allclose(ahead[name], now[name], atol=1e-3)
 
 
-def test_without_steps_it_is_the_plain_generators_side() -> None:
+def test_without_steps_it_is_the_plain_generators_updater() -> None:
     g, d, adam = _pair()
-    plain = GeneratorUpdater("g", g, torch.optim.Adam(g.parameters()), lambda _: 0.01, d, OBJECTIVE)
+    plain = GeneratorUpdater("g", g, adam_of(g, 0.01), d, OBJECTIVE)
     gradients = [
-        torch.autograd.grad(side.compute_loss(_batch(), CLOCK).loss, list(g.parameters()))
-        for side in (plain, _side(g, d, adam, 0), _side(g, d, adam, 2))
+        torch.autograd.grad(updater.compute_loss(_batch(), STATE).loss, list(g.parameters()))
+        for updater in (plain, _updater(g, d, adam, 0), _updater(g, d, adam, 2))
     ]
     for one, same, other in zip(*gradients, strict=True):
         assert torch.allclose(one, same)
@@ -81,18 +83,18 @@ def test_the_gradient_passes_through_the_steps() -> None:
     for network in (g, d):
         network.double()
     g.layers[1] = g.layers[3] = d.layers[1] = d.layers[3] = nn.Softplus()
-    side, draws = _side(g, d, adam, 2), _batch()
-    batch = replace(draws, reals=draws.reals.double())
+    updater, drawn = _updater(g, d, adam, 2), _batch()
+    batch = replace(drawn, reals=drawn.reals.double())
     g.prior = lambda count, rng: torch.randn(count, 4, generator=rng).double()  # type: ignore[method-assign]
     bias = g.layers[4].bias
     fakes = [g(latents(g, batch))[-1].detach()]
     _step(d, adam, batch.reals, fakes[0])  # from here on the moments are not 0
-    (slope,) = torch.autograd.grad(side.compute_loss(batch, CLOCK).loss, bias)
+    (slope,) = torch.autograd.grad(updater.compute_loss(batch, STATE).loss, bias)
 
     def loss_at(change: float) -> float:
         with torch.no_grad():
             bias[0, 0, 1] += change
-        loss = side.compute_loss(batch, CLOCK).loss.item()
+        loss = updater.compute_loss(batch, STATE).loss.item()
         with torch.no_grad():
             bias[0, 0, 1] -= change
         return loss
