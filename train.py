@@ -90,10 +90,10 @@ def base(own: argparse.Namespace) -> Recipe:
     if own.resume and own.out is not None:
         from training import run
 
-        own.record = run.read(own.out)
-        if own.recipe not in (None, own.record.recipe_name):
-            raise ValueError(f"the run in {own.out} is of recipe {own.record.recipe_name}, not {own.recipe}")
-        return own.record.recipe
+        record = own.record = run.read(own.out)
+        if own.recipe not in (None, record.recipe_name):
+            raise ValueError(f"the run in {own.out} is of recipe {record.recipe_name}, not {own.recipe}")
+        return record.recipe
     if own.config is not None:
         name, settings = read_config(own.config)
         own.recipe = own.recipe or name

@@ -1,4 +1,4 @@
-"""Rounds of a recipe in a hand-written loop on noise for pictures, and clocks to compare them with others by."""
+"""Iterations of a recipe in a hand-written loop on random images, and timers to compare them with others."""
 
 import statistics
 import time
@@ -14,13 +14,14 @@ from torch.utils.flop_counter import flop_registry
 from training.iteration import memory_format, set_up_system
 from training.recipes.recipe import DataFormat, Recipe
 from training.rng import KeyedRNG
-from training.system import Batch, System, TrainState, Updater
+from training.schedules import TrainState
+from training.system import Batch, System, Updater
 
 RGB = DataFormat(channels=3)
 
 
 class HandWritten:
-    """What a training script would do: the game's players move in turn, and nothing else happens."""
+    """What a training script would do: the updaters step in turn, and nothing else happens."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class HandWritten:
     ) -> None:
         self.recipe, self.device = recipe, device
         self.system: System = set_up_system(recipe, RGB, device)
-        stage = recipe.growth().at(images)
+        stage = recipe.growth_schedule().at(images)
         self.train_state = TrainState(images, round(recipe.kimg * 1000), 0, stage.phase)
         self.stage = stage
         rng = torch.Generator().manual_seed(0)
@@ -39,39 +40,41 @@ class HandWritten:
 
     @property
     def images(self) -> int:
-        """Real images of a round."""
-        return self.stage.batch * self.system.turns
+        """Real images of an iteration."""
+        return self.stage.batch * self.system.sub_steps
 
-    def round(self) -> dict[str, Tensor]:
-        """Play a round. Returns what was to be logged last."""
+    def iteration(self) -> dict[str, Tensor]:
+        """Train for one iteration. Returns what was to be logged last."""
         scalars: dict[str, Tensor] = {}
-        for turn in range(self.system.turns):
+        for sub_step in range(self.system.sub_steps):
             batch = self.batch(self.reals)
             for updater in self.system.updaters:
-                if turn >= self.system.turns - updater.moves:
+                if sub_step >= self.system.sub_steps - updater.steps:
                     scalars |= self.step(updater, batch)
             self.train_state = replace(self.train_state, images=self.train_state.images + self.stage.batch)
-        self.train_state = replace(self.train_state, round=self.train_state.round + 1)
+        self.train_state = replace(self.train_state, iteration=self.train_state.iteration + 1)
         return scalars
 
     def batch(self, reals: Tensor) -> Batch:
-        """A batch of the reals, with the noise of the present moment."""
+        """A batch of the reals, with the random numbers of the current iteration."""
         whole = slice(0, len(reals))
-        draws = KeyedRNG(self.recipe.seed, self.train_state.images, len(reals), whole, self.device)
-        return Batch(reals, None, draws, self.stage)
+        rng = KeyedRNG(self.recipe.seed, self.train_state.images, len(reals), whole, self.device)
+        return Batch(reals, None, rng, self.stage)
 
     def step(self, updater: Updater, batch: Batch) -> dict[str, Tensor]:
-        """One move: the loss of the player's own network, its gradients, its optimiser's step."""
+        """One update step: the loss of the updater's own network, its gradients, its optimizer's step."""
         for other in self.system.updaters:
             other.network.requires_grad_(other is updater)
         updater.spec.optimizer.zero_grad()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            move = updater.compute_loss(batch, self.train_state)
-        move.loss.backward()  # type: ignore[no-untyped-call]
-        updater.pace(self.train_state)
-        updater.step(move.scalars)
-        updater.after_step(move.scalars, batch.stage)
-        return {name: value.detach() for name, value in move.scalars.items()}
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.recipe.compute.precision == "bf16"
+        ):
+            output = updater.compute_loss(batch, self.train_state)
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        updater.spec.apply_schedules(self.train_state)
+        updater.step(output.scalars)
+        updater.after_step(output.scalars, batch.stage)
+        return {name: value.detach() for name, value in output.scalars.items()}
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,14 @@ def cost(work: Callable[[], object], images: int, device: torch.device) -> Cost:
     return Cost((time.perf_counter() - wall) * scale, (time.process_time() - cpu) * scale)
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the floating-point operations of matrix products and convolutions within it, those of autograd included.
 
     torch's own `FlopCounterMode` follows modules by hooks, which do not go with gradients by pictures that are leaves.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -120,8 +120,8 @@ def _squared_gradient(logits: Tensor, images: Sequence[Tensor]) -> Tensor:
     gradients = torch.autograd.grad(logits.sum(), images, create_graph=True)
     total = torch.zeros((), device=logits.device)
     for gradient in gradients:
-        share = (gradient.shape[-1] / gradients[-1].shape[-1]) ** 2
-        total = total + share * (gradient**2).sum((1, 2, 3)).mean()
+        weight = (gradient.shape[-1] / gradients[-1].shape[-1]) ** 2
+        total = total + weight * (gradient**2).sum((1, 2, 3)).mean()
     return total / 2
 
 
@@ -130,15 +130,15 @@ class PlainTraining:
 
     def __init__(
         self,
-        generator: nn.Module,  # latent vectors -> pictures
-        discriminator: Callable[[Sequence[Tensor]], Tensor],  # pictures -> scores
+        generator: nn.Module,  # latent vectors -> images
+        discriminator: Callable[[Sequence[Tensor]], Tensor],  # images -> logits
         parameters: Sequence[nn.Parameter],  # of the discriminator
-        rate: float,  # Adam's step size
+        lr: float,  # Adam's learning rate
         gamma: float,  # of R1 and of R2
     ) -> None:
         self.generator, self.discriminator, self.gamma = generator, discriminator, gamma
-        self.generator_adam = torch.optim.Adam(generator.parameters(), lr=rate, betas=(0.0, 0.99))
-        self.discriminator_adam = torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99))
+        self.generator_adam = torch.optim.Adam(generator.parameters(), lr=lr, betas=(0.0, 0.99))
+        self.discriminator_adam = torch.optim.Adam(parameters, lr=lr, betas=(0.0, 0.99))
 
     def step(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
         """One step of each network. Returns their losses, the discriminator's without R1 + R2."""

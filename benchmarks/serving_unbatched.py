@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 
 @bentoml.service(threads=64)
-class Unbatched(Crescendo.inner):
-    """`Crescendo` with a `generate` that is not batched; its requests share the same painters."""
+class Unbatched(Crescendo.inner):  # type: ignore[name-defined,misc]
+    """`Crescendo` with a `generate` that is not batched; its requests share the same workers."""
 
-    @bentoml.api(input_spec=GenerateInput, output_spec=ImagesOutput)
+    @bentoml.api(  # type: ignore[untyped-decorator]
+        input_spec=GenerateInput, output_spec=ImagesOutput
+    )
     def generate(self, jobs: "list[Job]") -> "list[GeneratedImage]":
-        """Paint one request's pictures."""
-        return self.engine.generate(jobs)
+        """Generate one request's images."""
+        images: list[GeneratedImage] = self.engine.generate(jobs)
+        return images
 
 
 Unbatched.add_asgi_middleware(

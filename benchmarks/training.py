@@ -28,14 +28,14 @@ from torch import Tensor
 from benchmarks.iterations import Cost, HandWritten, Operations, compare, cost, table
 from benchmarks.plain_msg_gan import PlainDiscriminator, PlainGenerator, PlainTraining, take_weights
 from data_prep.store import PyramidDataset
-from models.architectures.msg_gan import paper_widths
+from models.architectures.progan import paper_widths
 from training import run
 from training.data.loader import BatchLoader, SampleRange
 from training.monitoring.memory import memory_of, release
 from training.optim.ema import MovingAverage
 from training.recipes import RECIPES
 from training.recipes.msg_gan import MSGRecipe
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Recipe, with_settings
 from training.system import System
 from training.updaters.images import latents
 
@@ -47,11 +47,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def timed(call: Callable[[], object], rounds: int) -> Callable[[], None]:
-    """The call, `rounds` times."""
+def timed(call: Callable[[], object], iterations: int) -> Callable[[], None]:
+    """The call, `iterations` times."""
 
     def work() -> None:
-        for _ in range(rounds):
+        for _ in range(iterations):
             call()
 
     return work
@@ -61,28 +61,28 @@ def timed(call: Callable[[], object], rounds: int) -> Callable[[], None]:
 
 
 def overhead(recipe: Recipe, options: argparse.Namespace) -> None:
-    """The trainer, its feed, reports and moving average included, against loops with and without these."""
-    rounds = options.rounds
+    """The trainer, its loader, reports and moving average included, against loops with and without these."""
+    iterations = options.iterations
     with tempfile.TemporaryDirectory() as folder:
-        batch = recipe.growth().at(0).batch
-        recipe = replace(
+        batch = recipe.growth_schedule().at(0).batch
+        recipe = with_settings(
             recipe,
             kimg=NEVER,
-            log_every=rounds * batch / 1000,  # a report in every measurement
+            log_every=iterations * batch / 1000,  # a report in every measurement
             snapshot_every=NEVER,
             checkpoint_every=NEVER,
         )
         record = run.begin(Path(folder) / "run", options.recipe, recipe, options.data)
         trainer = run.set_up(Path(folder) / "run", record, options.data)
         bare, fed = HandWritten(recipe, device()), FedByHand(recipe, options.data)
-        images = rounds * bare.images
+        images = iterations * bare.images
         contestants = {
-            "hand-written, pictures in memory, no moving average": (timed(bare.round, rounds), images),
-            "hand-written, with feed and moving average": (timed(fed.round, rounds), images),
-            "the trainer": (timed(trainer.advance, rounds), images),
+            "hand-written, images in memory, no moving average": (timed(bare.iteration, iterations), images),
+            "hand-written, with loader and moving average": (timed(fed.iteration, iterations), images),
+            "the trainer": (timed(trainer.advance, iterations), images),
         }
         print(
-            f"{options.recipe}, {options.repeats} x {rounds} rounds of {batch} images, a report every {images} images"
+            f"{options.recipe}, {options.repeats} x {iterations} iterations of {batch} images, a report every {images} images"
         )
         print(table(compare(contestants, options.repeats, device())))
         fed.loader.close()
@@ -90,22 +90,20 @@ def overhead(recipe: Recipe, options: argparse.Namespace) -> None:
 
 
 class FedByHand(HandWritten):
-    """A hand-written loop that reads pictures and averages the generator's weights."""
+    """A hand-written loop that reads images and averages the generator's weights."""
 
     def __init__(self, recipe: Recipe, data: Path) -> None:
         super().__init__(recipe, device())
         self.loader = BatchLoader(PyramidDataset(data), recipe.seed, recipe.flip)
         self.average = MovingAverage(self.system.generator, recipe.ema_half_life * 1000)
 
-    def round(self) -> dict[str, Tensor]:
-        """Read, play, average."""
+    def iteration(self) -> dict[str, Tensor]:
+        """Read, train, average."""
         shown, size = self.train_state.images, self.images
-        stretches = [
-            SampleRange(start, start + size, self.stage.resolution) for start in (shown, shown + size)
-        ]
-        reals, _ = self.loader.take(*stretches)
+        ranges = [SampleRange(start, start + size, self.stage.resolution) for start in (shown, shown + size)]
+        reals, _ = self.loader.take(*ranges)
         self.reals = reals.to(self.reals)
-        scalars = super().round()
+        scalars = super().iteration()
         self.average.update(self.system.generator, self.train_state.images, size)
         return scalars
 
@@ -115,34 +113,41 @@ class FedByHand(HandWritten):
 
 def eager(recipe: Recipe, options: argparse.Namespace) -> None:
     """The recipe as it is shipped against a plain float32 implementation, and what each ingredient gives."""
-    if not isinstance(recipe, MSGRecipe) or recipe.objective != "rp-gan" or recipe.combine != "lin_cat":
+    if (
+        not isinstance(recipe, MSGRecipe)
+        or recipe.pair.objective != "rp-gan"
+        or recipe.network.combine != "lin_cat"
+    ):
         raise ValueError(
             "eager knows MSG-GAN with --objective rp-gan and --combine lin_cat: try --recipe msg-gan-cpu"
         )
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    recipe = replace(recipe, kimg=NEVER, lr=recipe.lr[:1], r1=recipe.r1[:1])
-    plain = replace(recipe, precision="fp32", channels_last=False, penalty_every=1)
+    gamma = recipe.penalties.r1[:1]
+    recipe = with_settings(recipe, kimg=NEVER, lr=recipe.optimizer.lr[:1], r1=gamma, r2=gamma)
+    plain = with_settings(recipe, precision="fp32", channels_last=False, penalty_every=1)
     check_losses(plain)
-    channels_last = replace(plain, channels_last=recipe.channels_last)
-    every_round = replace(channels_last, precision=recipe.precision)
+    channels_last = with_settings(plain, channels_last=recipe.compute.channels_last)
+    every_iteration = with_settings(channels_last, precision=recipe.compute.precision)
     shipped = HandWritten(recipe, device())
     loops = {
-        "plain": plain_rounds(plain, with_plain_networks),
-        "+ the recipe's networks (upsampling within convolution)": plain_rounds(plain, with_its_networks),
-        "+ its players (frozen players, no unused graph, fused Adam)": HandWritten(plain, device()).round,
-        "+ channels last": HandWritten(channels_last, device()).round,
-        "+ bf16": HandWritten(every_round, device()).round,
-        f"+ R1 and R2 every {recipe.penalty_every} rounds: as shipped": shipped.round,
+        "plain": plain_iterations(plain, with_plain_networks),
+        "+ the recipe's networks (upsampling within convolution)": plain_iterations(plain, with_its_networks),
+        "+ its updaters (other networks frozen, no unused graph, fused Adam)": HandWritten(
+            plain, device()
+        ).iteration,
+        "+ channels last": HandWritten(channels_last, device()).iteration,
+        "+ bf16": HandWritten(every_iteration, device()).iteration,
+        f"+ R1 and R2 every {recipe.penalties.penalty_every} iterations: as shipped": shipped.iteration,
     }
-    rounds = recipe.penalty_every  # so that R1 and R2 are due as often in every measurement
-    images = rounds * recipe.batch
-    contestants = {name: (timed(call, rounds), images) for name, call in loops.items()}
+    iterations = recipe.penalties.penalty_every  # so that R1 and R2 are due as often in every measurement
+    images = iterations * recipe.batch
+    contestants = {name: (timed(call, iterations), images) for name, call in loops.items()}
     costs = compare(contestants, options.repeats, device())
-    print(f"{options.recipe}, {options.repeats} x {rounds} rounds of {recipe.batch} images")
+    print(f"{options.recipe}, {options.repeats} x {iterations} iterations of {recipe.batch} images")
     print(table(costs))
     with Operations() as counter:
-        timed(shipped.round, rounds)()
-    report_use(counter.total / images, list(costs.values())[-1], recipe.precision)
+        timed(shipped.iteration, iterations)()
+    report_use(counter.total / images, list(costs.values())[-1], recipe.compute.precision)
 
 
 def report_use(operations: float, costs: Sequence[Cost], precision: str) -> None:
@@ -152,31 +157,31 @@ def report_use(operations: float, costs: Sequence[Cost], precision: str) -> None
     print(
         f"as shipped: {operations / 1e9:.2f} GFLOP an image; a large matrix product, {kind}: {peak / 1e9:.0f} GFLOP/s"
     )
-    for train_state in ("wall", "cpu"):
-        found = operations / statistics.median(getattr(taken, train_state) for taken in costs) * 1e3
-        print(f"by {train_state} time {found / 1e9:.0f} GFLOP/s, {found / peak:.1%} of that")
+    for kind_of_time in ("wall", "cpu"):
+        found = operations / statistics.median(getattr(taken, kind_of_time) for taken in costs) * 1e3
+        print(f"by {kind_of_time} time {found / 1e9:.0f} GFLOP/s, {found / peak:.1%} of that")
 
 
 def with_plain_networks(recipe: MSGRecipe, system: System) -> PlainTraining:
-    """The plain step on plain networks that have the game's weights."""
-    widths = recipe.widths or paper_widths(recipe.resolution)
-    generator, judge = PlainGenerator(widths, recipe.latent_size), PlainDiscriminator(widths)
-    discriminate, generate = (updater.network for updater in system.updaters)
-    take_weights(generator.to(device()), generate)
-    take_weights(judge.to(device()), discriminate)
-    return PlainTraining(generator, judge, list(judge.parameters()), recipe.lr[0], recipe.r1[0])
+    """The plain step on plain networks that have the system's weights."""
+    widths = recipe.network.widths or paper_widths(recipe.resolution)
+    generator, discriminator = PlainGenerator(widths, recipe.network.latent_size), PlainDiscriminator(widths)
+    own_discriminator, own_generator = (updater.network for updater in system.updaters)
+    take_weights(generator.to(device()), own_generator)
+    take_weights(discriminator.to(device()), own_discriminator)
+    lr, gamma = recipe.optimizer.lr[0], recipe.penalties.r1[0]
+    return PlainTraining(generator, discriminator, list(discriminator.parameters()), lr, gamma)
 
 
 def with_its_networks(recipe: MSGRecipe, system: System) -> PlainTraining:
-    """The plain step on the game's own networks."""
-    discriminate, generate = (updater.network for updater in system.updaters)
-    parameters = list(discriminate.parameters())
-    return PlainTraining(
-        generate, lambda images: discriminate(images).logits, parameters, recipe.lr, recipe.r1
-    )
+    """The plain step on the system's own networks."""
+    discriminator, generator = (updater.network for updater in system.updaters)
+    parameters, lr = list(discriminator.parameters()), recipe.optimizer.lr[0]
+    gamma = recipe.penalties.r1[0]
+    return PlainTraining(generator, lambda images: discriminator(images).logits, parameters, lr, gamma)
 
 
-def plain_rounds(
+def plain_iterations(
     recipe: MSGRecipe,
     training: Callable[[MSGRecipe, System], PlainTraining],  # what is stepped
 ) -> Callable[[], tuple[Tensor, Tensor]]:
@@ -188,7 +193,9 @@ def plain_rounds(
         batch = loop.batch(loop.reals)
         losses = plain.step(batch, latents(loop.system.generator, batch))
         loop.train_state = replace(
-            loop.train_state, images=loop.train_state.images + recipe.batch, round=loop.train_state.round + 1
+            loop.train_state,
+            images=loop.train_state.images + recipe.batch,
+            iteration=loop.train_state.iteration + 1,
         )
         return losses
 
@@ -197,10 +204,10 @@ def plain_rounds(
 
 def check_losses(recipe: MSGRecipe) -> None:
     """See that the plain step and the recipe's compute the same losses, twice; the second pair after a step of each."""
-    recipe = replace(recipe, lr=(1e-4,))
-    loop, plain = HandWritten(recipe, device()), plain_rounds(recipe, with_plain_networks)
+    recipe = with_settings(recipe, lr=(1e-4,))
+    loop, plain = HandWritten(recipe, device()), plain_iterations(recipe, with_plain_networks)
     for _ in range(2):
-        scalars = loop.round()
+        scalars = loop.iteration()
         ours, theirs = torch.stack([scalars["loss/d"], scalars["loss/g"]]), torch.stack(plain())
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -218,7 +225,7 @@ def matrix_peak(kind: torch.dtype) -> float:
 
 
 def ranks(recipe: Recipe, options: argparse.Namespace) -> None:
-    """Images per second of train.py, its feed and reports included, in one process and in two."""
+    """Images per second of train.py, its loader and reports included, in one process and in two."""
     cores = sorted(os.sched_getaffinity(0))
     places = torch.cuda.device_count() or len(cores)
     if places < 2:
@@ -237,7 +244,7 @@ def ranks(recipe: Recipe, options: argparse.Namespace) -> None:
 
 def rate(processes: int, cores: set[int], recipe: Recipe, options: argparse.Namespace) -> float:
     """Images per second of so many processes with a core each: the median of the reports between first and last."""
-    every = options.rounds * recipe.growth().at(0).batch / 1000
+    every = options.iterations * recipe.growth_schedule().at(0).batch / 1000
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     if not torch.cuda.is_available():
@@ -280,19 +287,19 @@ def growth(recipe: Recipe, options: argparse.Namespace) -> None:
         flush=True,
     )
     rows = []
-    for pictures, one, images in moments(recipe):
+    for name, one, images in moments(recipe):
         memory.forget_peak()
         loop = HandWritten(one, device(), images)
-        work, shown = timed(loop.round, options.rounds), options.rounds * loop.images
+        work, shown = timed(loop.iteration, options.iterations), options.iterations * loop.images
         costs = [cost(work, shown, device()) for _ in range(options.repeats + 1)][
             1 if options.repeats else 0 :
         ]
         peak = memory.peak() / 1e9
         wall, cpu = (
-            statistics.median(getattr(taken, train_state) for taken in costs)
-            for train_state in ("wall", "cpu")
+            statistics.median(getattr(taken, kind_of_time) for taken in costs)
+            for kind_of_time in ("wall", "cpu")
         )
-        print(f"| {pictures} | {loop.stage.batch} | {wall:.2f} | {cpu:.2f} | {peak:.2f} |", flush=True)
+        print(f"| {name} | {loop.stage.batch} | {wall:.2f} | {cpu:.2f} | {peak:.2f} |", flush=True)
         side = loop.stage.resolution
         rows.append({"side": side, "fading": loop.stage.blend < 1, "wall": wall, "cpu": cpu, "memory": peak})
         del loop, work
@@ -305,7 +312,7 @@ def growth(recipe: Recipe, options: argparse.Namespace) -> None:
 
 def moments(recipe: Recipe) -> Iterator[tuple[str, Recipe, int]]:
     """What to measure: a name, a recipe and how many images count as shown (amid each phase)."""
-    phases = recipe.growth().phases
+    phases = recipe.growth_schedule().phases
     if len(phases) > 1:
         for phase in phases:
             middle = phase.start + 1000 if phase.end == float("inf") else (phase.start + phase.end) / 2
@@ -315,10 +322,10 @@ def moments(recipe: Recipe) -> Iterator[tuple[str, Recipe, int]]:
         raise ValueError(
             "growth knows recipes that grow, and MSG-GAN at each resolution: try --recipe progan-cpu"
         )
-    widths = recipe.widths or paper_widths(recipe.resolution)
+    widths = recipe.network.widths or paper_widths(recipe.resolution)
     for level in range(2, len(widths) + 1):
         side = 2 << level
-        yield str(side), replace(recipe, resolution=side, widths=widths[:level]), 0
+        yield str(side), with_settings(recipe, resolution=side, widths=widths[:level]), 0
 
 
 # --- the command
@@ -329,7 +336,7 @@ MEASURES = {"overhead": overhead, "eager": eager, "ranks": ranks, "growth": grow
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     """The command's own arguments, and the recipe with the fields that are set."""
-    parser = argparse.ArgumentParser("benchmarks.training", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser("python -m benchmarks.training", description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("measure", choices=MEASURES)
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="msg-gan-cpu")
@@ -338,13 +345,22 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Recipe]:
     )
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each, beside one to warm up")
     parser.add_argument(
-        "--rounds", type=int, default=8, help="rounds of a measurement; in eager, the penalties' period"
+        "--iterations",
+        type=int,
+        default=8,
+        help="iterations of a measurement; in eager, the penalties' period",
     )
     parser.add_argument("--out", type=Path, help="growth: also write the figures to this file, as JSON")
     own, fields = parser.parse_known_args(arguments)
     own.fields = fields
     default = RECIPES[own.recipe]()
-    return own, tyro.cli(type(default), default=default, args=fields, prog=f"--recipe {own.recipe}")
+    return own, tyro.cli(
+        type(default),
+        default=default,
+        args=fields,
+        prog=f"python -m benchmarks.training {own.measure} --recipe {own.recipe}",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
 
 
 def main() -> None:

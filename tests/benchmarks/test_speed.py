@@ -21,6 +21,7 @@ RECIPE = with_settings(
     widths=(8, 8, 6),
     latent_size=8,
     r1=(2.0,),
+    r2=(2.0,),
     lr=(0.002,),
 )
 
@@ -41,7 +42,7 @@ def test_the_hand_written_loop_gives_the_trainers_weights(tmp_path: Path) -> Non
     loop = speed.FedByHand(recipe, data)
     for _ in range(3):
         trainer.advance()
-        loop.round()
+        loop.iteration()
     for ours, theirs in zip(loop.system.updaters, trainer.system.updaters, strict=True):
         for a, b in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
             assert torch.equal(a, b)
@@ -81,12 +82,12 @@ def test_growing_recipes_are_measured_by_phase_and_others_by_resolution() -> Non
     assert [stage.resolution for stage in stages] == [4] + [4 << level for level in range(1, 9) for _ in "fh"]
     assert [stage.blend for stage in stages] == [1.0] + [0.5, 1.0] * 8
     sides = list(speed.moments(RECIPE))
-    assert [(name, recipe.widths) for name, recipe, _ in sides] == [("8", (8, 8)), ("16", (8, 8, 6))]  # type: ignore[attr-defined]
+    assert [(name, recipe.network.widths) for name, recipe, _ in sides] == [("8", (8, 8)), ("16", (8, 8, 6))]  # type: ignore[attr-defined]
 
 
 def test_fields_of_the_recipe_may_be_set() -> None:
-    own, recipe = speed.parse(["growth", "--recipe", "msg-gan-cpu", "--batch", "4", "--rounds", "2"])
-    assert (own.measure, own.rounds, recipe.batch) == ("growth", 2, 4)
+    own, recipe = speed.parse(["growth", "--recipe", "msg-gan-cpu", "--batch", "4", "--iterations", "2"])
+    assert (own.measure, own.iterations, recipe.batch) == ("growth", 2, 4)
 
 
 def test_eager_refuses_what_it_does_not_know() -> None:

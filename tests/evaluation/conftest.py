@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_onnx import onnx_network
+
+from tests.evaluation.tiny_onnx import onnx_network
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 

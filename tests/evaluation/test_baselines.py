@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pattern_images import pattern_images
 
 from common.images import to_uint8
 from data_prep.store import PyramidDataset
@@ -14,6 +13,7 @@ from evaluation.baselines import PixelGaussian, fit
 from evaluation.evaluate import evaluate
 from evaluation.metrics.features import FeatureNetwork
 from models.sampler import Sampler
+from tests.evaluation.pattern_images import pattern_images
 from tests.prepared import write_dataset
 
 COUNT = 50

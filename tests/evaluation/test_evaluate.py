@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from pattern_images import PatternGenerator, pattern_images
 from rich.console import Console
 
 from data_prep.store import PyramidDataset
@@ -19,6 +18,7 @@ from evaluation.progress import Advance
 from evaluation.protocol import plan
 from evaluation.report import table
 from models.architectures.msg_gan import MSGGenerator
+from tests.evaluation.pattern_images import PatternGenerator, pattern_images
 from tests.prepared import write_dataset
 
 NETWORK_METRICS = {"frechet_distance", "kernel_distance"}

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from pattern_images import pattern_images
 
 from evaluation.__main__ import main
 from models.architectures.msg_gan import MSGGenerator
 from models.checkpoint import save_generator
+from tests.evaluation.pattern_images import pattern_images
 from tests.prepared import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]

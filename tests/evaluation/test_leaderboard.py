@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pattern_images import pattern_images
 from PIL import Image
 
 from evaluation import leaderboard, leaderboard_page
@@ -20,6 +19,7 @@ from evaluation.leaderboard import parse_overrides, select_recipes, summarize
 from evaluation.leaderboard_page import Row, Statistic
 from evaluation.training_runs import TrainingLimit, TrainingRun
 from models.checkpoint import read_config
+from tests.evaluation.pattern_images import pattern_images
 from tests.prepared import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from pattern_images import PatternGenerator, pattern_images
 from torch import Tensor
 
 from data_prep.store import PyramidDataset
@@ -12,6 +11,7 @@ from evaluation.evaluate import Evaluator, evaluate
 from evaluation.metrics.features import FeatureNetwork
 from evaluation.monitor import Monitor
 from evaluation.report import flatten
+from tests.evaluation.pattern_images import PatternGenerator, pattern_images
 from tests.prepared import write_dataset
 
 

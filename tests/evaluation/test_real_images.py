@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pattern_images import blurred
 from PIL import Image
 from torch import Tensor
 
 from evaluation.metrics.features import FeatureNetwork
 from evaluation.metrics.frechet import frechet_distance, moments
 from evaluation.metrics.kernel import squared_mmd
+from tests.evaluation.pattern_images import blurred
 
 COUNT = 150
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pattern_images import pattern_images
-from tiny_onnx import FILTERS, onnx_network
 from torch.nn import functional as F
 
 from evaluation.metrics.features import FeatureNetwork, to_rgb
+from tests.evaluation.pattern_images import pattern_images
+from tests.evaluation.tiny_onnx import FILTERS, onnx_network
 
 NetworkFile = Callable[..., Path]
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from pattern_images import pattern_images
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from evaluation.metrics.ms_ssim import exponents, pair_similarities
+from tests.evaluation.pattern_images import pattern_images
 
 
 def test_scales_fit_the_size() -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from pattern_images import blurred, pattern_images
 from torch import Tensor
 
 from evaluation.metrics import swd
 from evaluation.metrics.swd import Patches, level_sizes, sliced_wasserstein
+from tests.evaluation.pattern_images import blurred, pattern_images
 
 
 def gather(images: Tensor, seed: int) -> Patches:
