@@ -341,7 +341,7 @@ LEVELLED: list[Recipe] = [
         LAPGANRecipe(resolution=16, kimg=1, batch=8),
         base=8,
         widths=(8, 4),
-        coarsest_noise=4,
+        latent_size=4,
         optimizer="adam",
     ),
     with_settings(
