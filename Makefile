@@ -1,5 +1,5 @@
 # make setup   install into .venv            make test    the test suite
-# make demo    the whole way, then serve it  make lint    format, lint, types
+# make demo    the whole way, then serve it  make lint    format, lint, import rules, types
 
 # The Python, at least 3.11, to make .venv with
 PYTHON ?= python3
@@ -34,6 +34,8 @@ install:
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	.venv/bin/uv pip sync --python $(PY) --require-hashes requirements.lock
+	@# the commands work from any folder: .venv/bin/python -m data_prep ...
+	@echo "$(CURDIR)" > "$$($(PY) -c 'import site; print(site.getsitepackages()[0])')/crescendo.pth"
 	@cp requirements.lock $(INSTALLED)
 
 # Pin anew what pyproject.toml asks for; what is pinned and fits stays. Append --upgrade to renew all.
@@ -103,6 +105,7 @@ test-long: setup
 lint: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	.venv/bin/lint-imports
 	.venv/bin/mypy
 
 bench: setup | demo/data/manifest.json

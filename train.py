@@ -143,7 +143,8 @@ def main(arguments: Sequence[str]) -> int:
             record = run.begin(own.out, own.recipe, recipe, own.data)
         data = own.data or record.data
         if own.preflight:
-            run.run_preflight(own.out, record, run.open_data(data, recipe), accelerator_for(recipe))
+            accelerator = accelerator_for(recipe.compute.precision, recipe.growth_schedule())
+            run.run_preflight(own.out, record, run.open_data(data, recipe), accelerator)
             return 0
         evaluate = evaluation(recipe, data, own.features)
         trainer = run.set_up(own.out, record, data, own.tracker, own.artifacts, evaluate)

@@ -82,7 +82,8 @@ def overhead(recipe: Recipe, options: argparse.Namespace) -> None:
             "the trainer": (timed(trainer.advance, iterations), images),
         }
         print(
-            f"{options.recipe}, {options.repeats} x {iterations} iterations of {batch} images, a report every {images} images"
+            f"{options.recipe}, {options.repeats} x {iterations} iterations of {batch} images, "
+            f"a report every {images} images"
         )
         print(table(compare(contestants, options.repeats, device())))
         fed.loader.close()

@@ -9,9 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from models.architectures.dcgan_blocks import dense_block
 from models.architectures.stacked_gan import BottomGenerator, Encoder, LevelDiscriminator, TopGenerator
 from models.generator import Generator
-from models.layers.dcgan_blocks import dense_block
 
 
 def _hidden(n_in: int, hidden: int) -> nn.Sequential:

@@ -153,7 +153,7 @@ def set_up(
         ValueError: the recipe's networks cannot be built, do not fit into memory, or accelerate is not set up for them.
     """
     recipe, dataset = record.recipe, open_data(data, record.recipe)
-    accelerator = accelerator_for(recipe)
+    accelerator = accelerator_for(recipe.compute.precision, recipe.growth_schedule())
     micro_batches = run_preflight(folder, record, dataset, accelerator)
     memory_of(accelerator.device).forget_peak()
     system = set_up_system(recipe, _format(dataset), accelerator.device)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from common.aspect import SQUARE, checked_aspect, size_at
 from models.architectures.dcgan import init_weights
+from models.architectures.dcgan_blocks import LEAKY_SLOPE, DecoderGenerator, ImageDecoder
 from models.discriminator import Discriminator, DiscriminatorOutput
 from models.generator import check_labels, check_resolution
-from models.layers.dcgan_blocks import LEAKY_SLOPE, DecoderGenerator, ImageDecoder
 from models.layers.dropout import Dropout
 from models.layers.normalization import PlainBatchNorm
 

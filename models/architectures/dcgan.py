@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from common.aspect import SQUARE, checked_aspect
+from models.architectures.dcgan_blocks import LEAKY_SLOPE, strided_conv, transposed_conv
 from models.discriminator import DiscriminatorOutput, FeatureDiscriminator
 from models.generator import check_resolution
-from models.layers.dcgan_blocks import LEAKY_SLOPE, strided_conv, transposed_conv
 from models.layers.normalization import PlainBatchNorm
 from models.previewed_generator import Preview, PreviewedGenerator
 

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 
 from common.aspect import SQUARE, checked_aspect
 from models.architectures.dcgan import init_weights, paper_widths
+from models.architectures.dcgan_blocks import coarsest_size, strided_conv, transposed_conv
 from models.generator import Generator
-from models.layers.dcgan_blocks import coarsest_size, strided_conv, transposed_conv
 from models.layers.normalization import BatchNorm
 
 _EPSILON = 1e-5  # of batch norm

@@ -17,14 +17,14 @@ from torch.nn import functional as F
 
 from common.aspect import SQUARE, checked_aspect
 from models.architectures.dcgan import init_weights
-from models.discriminator import Discriminator, DiscriminatorOutput
-from models.layers.dcgan_blocks import (
+from models.architectures.dcgan_blocks import (
     DecoderGenerator,
     ImageDecoder,
     coarsest_size,
     dense_block,
     strided_conv,
 )
+from models.discriminator import Discriminator, DiscriminatorOutput
 from models.layers.normalization import PlainBatchNorm
 
 _LEAKY_SLOPE = 0.1  # negative slope of leaky ReLUs (0.01 in the authors' code)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from common.aspect import SQUARE, checked_aspect
 from models.architectures.dcgan import init_weights
-from models.layers.dcgan_blocks import LEAKY_SLOPE, coarsest_size, strided_conv
+from models.architectures.dcgan_blocks import LEAKY_SLOPE, coarsest_size, strided_conv
 
 _UNITS = 128  # units of the dense layers
 

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 from common.aspect import SQUARE, Aspect, checked_aspect
 from models.architectures.dcgan import init_weights
-from models.discriminator import DiscriminatorOutput
-from models.generator import check_labels
-from models.layers.dcgan_blocks import (
+from models.architectures.dcgan_blocks import (
     LEAKY_SLOPE,
     DecoderGenerator,
     ImageDecoder,
@@ -25,6 +23,8 @@ from models.layers.dcgan_blocks import (
     dense_block,
     strided_conv,
 )
+from models.discriminator import DiscriminatorOutput
+from models.generator import check_labels
 
 _UNITS = 256  # units of the discriminators' dense layers
 

@@ -21,8 +21,8 @@ from torch.distributions import Distribution, Normal
 
 from common.aspect import SQUARE, checked_aspect
 from models.architectures.dcgan import DCGANGenerator, init_weights
+from models.architectures.dcgan_blocks import strided_conv
 from models.generator import Generator
-from models.layers.dcgan_blocks import strided_conv
 
 
 class Reconstruction(NamedTuple):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from models.architectures.ac_gan import ACGANDiscriminator, ACGANGenerator
 from models.architectures.cgan import CGANDiscriminator, CGANGenerator
+from models.architectures.dcgan_blocks import DecoderGenerator, strided_conv, transposed_conv
 from models.architectures.infogan import Codes, InfoGANDiscriminator, InfoGANGenerator
 from models.architectures.mine import Statistics
 from models.architectures.stacked_gan import (
@@ -22,7 +23,6 @@ from models.architectures.stacked_gan import (
 from models.checkpoint import ARCHITECTURES
 from models.discriminator import Discriminator
 from models.generator import Generator
-from models.layers.dcgan_blocks import DecoderGenerator, strided_conv, transposed_conv
 from models.layers.normalization import PlainBatchNorm
 
 NAMES = ("cat", "dog", "fox")

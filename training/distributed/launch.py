@@ -1,7 +1,7 @@
-"""The accelerator of a run, and what of `accelerate config` it takes: devices, processes and machines.
+"""The accelerator of a run. Of `accelerate config` it takes devices, processes and machines.
 
-What determines the result is the recipe's to say, as it is kept beside the run. A field of accelerate's that asks for
-something else is refused by its name rather than passed over.
+What determines the result is set by the recipe, which is saved with the run. A field of accelerate's that contradicts
+it is refused by name, not ignored.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
-from training.recipes.recipe import Recipe
+from training.growth import Growth
 
 _WAYS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 _OTHER_WAYS = {
@@ -21,19 +21,19 @@ _OTHER_WAYS = {
 }
 
 
-def accelerator_for(recipe: Recipe) -> Accelerator:
-    """The accelerator for a recipe.
+def accelerator_for(precision: str, growth: Growth) -> Accelerator:
+    """The accelerator for a recipe's precision and growth.
 
     Raises:
-        ValueError: accelerate's configuration asks for what the recipe does not, or the batch cannot be dealt out.
+        ValueError: accelerate's configuration contradicts the recipe, or a batch does not divide among the processes.
     """
-    check_configuration(os.environ, recipe.compute.precision)
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.compute.precision == "bf16" else "no")
+    check_configuration(os.environ, precision)
+    accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
     if accelerator.distributed_type not in _WAYS:
         raise ValueError(
             f"distributed_type {accelerator.distributed_type.value} is not supported: choose CPUs or GPUs"
         )
-    for phase in recipe.growth_schedule().phases:
+    for phase in growth.phases:
         if phase.batch % accelerator.num_processes:
             raise ValueError(
                 f"batch {phase.batch} (at {phase.resolution}x{phase.resolution}) does not divide among "
@@ -43,12 +43,12 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
 
 
 def check_configuration(environment: Mapping[str, str], precision: str) -> None:
-    """See that what `accelerate launch` says in the environment is what the recipe does.
+    """Check that the environment set by `accelerate launch` does not contradict the recipe.
 
-    Its mixed_precision "no" is also what it says when it was not asked, and leaves the precision to the recipe.
+    Its mixed_precision "no" is also the default, and leaves the precision to the recipe.
 
     Raises:
-        ValueError: naming the field of `accelerate config`.
+        ValueError: a field of `accelerate config` does; the message names it.
     """
     mixed = environment.get("ACCELERATE_MIXED_PRECISION", "no")
     if mixed not in ("no", precision):
