@@ -1,47 +1,32 @@
 """A trained generator on disk: `model.safetensors` (weights) and `config.json` (architecture and settings)."""
 
 import json
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from common.atomic import write_bytes, write_text
-from models.architectures.ac_gan import ACGANGenerator
-from models.architectures.began import BEGANGenerator
-from models.architectures.cgan import CGANGenerator
-from models.architectures.dcgan import DCGANGenerator
-from models.architectures.draw import DRAWGenerator
-from models.architectures.gran import GRANGenerator
-from models.architectures.infogan import InfoGANGenerator
-from models.architectures.lapgan import LAPGANGenerator
-from models.architectures.mlp import MLPGenerator
-from models.architectures.modern import ModernGenerator
-from models.architectures.msg_gan import MSGGenerator
-from models.architectures.progan import ProGANGenerator
-from models.architectures.sagan import SAGANGenerator
-from models.architectures.stacked_gan import StackedGenerator
+from models import architectures
 from models.checkpoint_upgrade import from_format_1
 from models.generator import Generator
 
 FORMAT = 2  # version of config.json; see `checkpoint_upgrade.py` for older ones
-ARCHITECTURES: dict[str, type[Generator]] = {
-    "msg-gan": MSGGenerator,
-    "progan": ProGANGenerator,
-    "sagan": SAGANGenerator,
-    "lapgan": LAPGANGenerator,
-    "modern": ModernGenerator,
-    "dcgan": DCGANGenerator,
-    "mlp": MLPGenerator,
-    "began": BEGANGenerator,
-    "draw": DRAWGenerator,
-    "gran": GRANGenerator,
-    "ac-gan": ACGANGenerator,
-    "infogan": InfoGANGenerator,
-    "stacked-gan": StackedGenerator,
-    "cgan": CGANGenerator,
-}
+
+
+def _architectures() -> Iterator[tuple[str, type[Generator]]]:
+    """The generators in `models/architectures/` that have a name."""
+    for module in iter_modules(architectures.__path__, f"{architectures.__name__}."):
+        for kind in vars(import_module(module.name)).values():
+            if isinstance(kind, type) and issubclass(kind, Generator) and "architecture" in vars(kind):
+                yield kind.architecture, kind
+
+
+ARCHITECTURES: dict[str, type[Generator]] = dict(_architectures())
 
 
 def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) -> None:
@@ -52,7 +37,8 @@ def save_generator(generator: Generator, folder: Path, about: dict[str, Any]) ->
         folder: where `model.safetensors` and `config.json` go.
         about: further information about the weights (JSON values), stored under `about`.
     """
-    name = next(name for name, kind in ARCHITECTURES.items() if type(generator) is kind)
+    name = type(generator).architecture
+    assert ARCHITECTURES[name] is type(generator)
     weights = {key: value.detach().cpu().contiguous() for key, value in generator.state_dict().items()}
     write_bytes(folder / "model.safetensors", save(weights))
     config = {"format": FORMAT, "architecture": name, "generator": generator.settings(), "about": about}

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ class Generator(RecordsSettings, ABC):
     included; `with_labels` replaces the label.
     """
 
+    architecture: ClassVar[str]  # name in saved models, of those in `models/architectures/`
     input_size: int  # length of the input vector: z and what follows it
     resolutions: tuple[int, ...]  # shorter sides of the images that it yields, pixels, coarse to fine
     image_channels: int  # 1 grey, 3 RGB, 4 RGBA

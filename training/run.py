@@ -24,6 +24,7 @@ from rich.console import Console
 from common.aspect import size_at
 from common.atomic import write_bytes, write_text
 from data_prep.store import PyramidDataset
+from models.checkpoint import ARCHITECTURES
 from training import checkpoint, preflight
 from training.data.loader import BatchLoader
 from training.distributed.launch import accelerator_for
@@ -157,6 +158,11 @@ def set_up(
     micro_batches = run_preflight(folder, record, dataset, accelerator)
     memory_of(accelerator.device).forget_peak()
     system = set_up_system(recipe, _format(dataset), accelerator.device)
+    if type(system.generator) not in ARCHITECTURES.values():
+        raise ValueError(
+            f"the recipe's generator, {type(system.generator).__name__}, is not of `models/architectures/`: "
+            "it could not be loaded again; put it there, and name its `architecture`"
+        )
     average = MovingAverage(system.generator, recipe.ema_half_life * 1000)
     train_state = TrainState(0, round(recipe.kimg * 1000), 0)
     saved = checkpoint.checkpoints(folder)

@@ -26,6 +26,8 @@ _DROPOUT = 0.5  # probability of the discriminator's dropout
 class ACGANGenerator(DecoderGenerator):
     """z ~ N(0, I) and a one-hot label -> one image; coarser previews. Kernels are 5x5."""
 
+    architecture = "ac-gan"
+
     def __init__(
         self,
         class_names: Sequence[str],  # names of the labels, at least one

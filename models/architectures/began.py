@@ -101,6 +101,8 @@ class Encoder(nn.Sequential):
 class BEGANGenerator(PreviewedGenerator):
     """The generator: z ~ U(-1, 1) -> one image; coarser previews from 8x8 on."""
 
+    architecture = "began"
+
     def __init__(
         self,
         resolution: int = 64,  # shorter side of the image, pixels

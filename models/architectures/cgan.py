@@ -21,6 +21,8 @@ from models.layers.dropout import Dropout
 class CGANGenerator(Generator):
     """z ~ U(0, 1) and a label, each through a ReLU layer, then joined -> the image."""
 
+    architecture = "cgan"
+
     def __init__(
         self,
         class_names: Sequence[str],  # names of the labels, at least one

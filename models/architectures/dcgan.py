@@ -78,6 +78,8 @@ def init_weights(network: nn.Module, deviation: float | None = 0.02) -> None:
 class DCGANGenerator(PreviewedGenerator):
     """Generator of DCGAN: z ~ N(0, I) -> one image, in [-1, 1] by tanh; coarser previews."""
 
+    architecture = "dcgan"
+
     def __init__(
         self,
         resolution: int = 64,  # shorter side of the image, pixels

@@ -79,6 +79,8 @@ def _lstm(n_in: int, hidden: int) -> nn.LSTMCell:
 class DRAWGenerator(Generator):
     """The decoder: z_1, ..., z_T ~ N(0, I), concatenated in the input vector -> the last canvas."""
 
+    architecture = "draw"
+
     def __init__(
         self,
         resolution: int = 32,  # shorter side of the image, pixels

@@ -66,6 +66,8 @@ class _Layer(nn.Module):
 class GRANGenerator(Generator):
     """Generator of GRAN: z_1, ..., z_T ~ N(0, I), concatenated in the input vector -> the last canvas."""
 
+    architecture = "gran"
+
     def __init__(
         self,
         resolution: int = 32,  # shorter side of the image, pixels

@@ -66,6 +66,8 @@ class Codes:
 class InfoGANGenerator(DecoderGenerator):
     """z ~ U(-1, 1) and codes -> one image; coarser previews. The codes come last in the input vector."""
 
+    architecture = "infogan"
+
     def __init__(
         self,
         resolution: int = 32,  # shorter side of the image, pixels

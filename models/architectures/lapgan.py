@@ -232,6 +232,8 @@ class LAPGANGenerator(Generator):
     The input vector holds the z_k of all levels, coarse to fine, and a one-hot label if there are labels.
     """
 
+    architecture = "lapgan"
+
     def __init__(
         self,
         resolution: int = 64,  # shorter side of the finest image, pixels

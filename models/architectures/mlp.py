@@ -30,6 +30,8 @@ def _dense(n_in: int, n_out: int, limit: float) -> nn.Linear:
 class MLPGenerator(Generator):
     """z ~ N(0, I) -> two ReLU layers -> the image, in [-1, 1] by tanh."""
 
+    architecture = "mlp"
+
     def __init__(
         self,
         resolution: int = 32,  # shorter side of the image, pixels

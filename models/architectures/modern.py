@@ -113,6 +113,8 @@ def _check(widths: Sequence[int], resolution: int, blocks: int, attention: Seque
 class ModernGenerator(GrowingGenerator):
     """Generator: z ~ N(0, I) and a one-hot label -> images up to the resolution it has grown to, linear toRGB."""
 
+    architecture = "modern"
+
     def __init__(
         self,
         resolution: int = 256,  # shorter side of the largest image, pixels

@@ -40,6 +40,8 @@ def _check_widths(resolution: int, widths: Sequence[int]) -> None:
 class MSGGenerator(Generator):
     """Generator of MSG-GAN: z on the sphere of radius sqrt(latent_size) -> images 4x4 ... resolution, linear toRGB."""
 
+    architecture = "msg-gan"
+
     def __init__(
         self,
         resolution: int = 1024,  # shorter side of the largest image, pixels

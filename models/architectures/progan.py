@@ -79,6 +79,8 @@ class ProGANGenerator(GrowingGenerator):
     The network normalizes its input vector. toRGB is linear.
     """
 
+    architecture = "progan"
+
     def __init__(
         self,
         resolution: int = 1024,  # shorter side of the largest image once grown, pixels

@@ -69,6 +69,8 @@ class _GeneratorBlock(nn.Module):
 class SAGANGenerator(PreviewedGenerator):
     """Generator of SAGAN: z ~ N(0, I) and a label, if there are any -> one image; coarser previews."""
 
+    architecture = "sagan"
+
     def __init__(
         self,
         resolution: int = 128,  # shorter side of the image, pixels

@@ -105,6 +105,8 @@ class BottomGenerator(nn.Module):
 class StackedGenerator(DecoderGenerator):
     """G0(G1(label, z1), z0). The input vector is z1, z0, both uniform on (0, 1), and the label."""
 
+    architecture = "stacked-gan"
+
     def __init__(
         self,
         class_names: Sequence[str],  # names of the labels, at least one

@@ -202,7 +202,7 @@ def test_settings_of_format_1_may_lack_what_was_added_later() -> None:
         ([], "has format None"),
         (
             {"format": 2, "architecture": "vae"},
-            "names an unknown architecture, 'vae'; known are msg-gan, progan",
+            "names an unknown architecture, 'vae'; known are ac-gan, began",
         ),
         ({"format": 1, "architecture": "progan"}, "is damaged: no settings of a generator"),
         ({"format": 1, "architecture": "progan", "generator": {}}, "is damaged: no settings of a generator"),
