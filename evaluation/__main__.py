@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -78,9 +79,11 @@ def run(
     print(f"written to {out}")
 
 
-def main() -> int:
-    """Run the command line and return its exit status."""
-    return exit_status(lambda: tyro.cli(run, prog="python -m evaluation"), "stopped; nothing was written")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, by default that of the process, and return its exit status."""
+    return exit_status(
+        lambda: tyro.cli(run, prog="python -m evaluation", args=arguments), "stopped; nothing was written"
+    )
 
 
 def _load(model: Path) -> "tuple[Generator, dict[str, Any]]":
