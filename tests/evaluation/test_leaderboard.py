@@ -151,7 +151,7 @@ def report(images: int, rate: float) -> str:
 
 def test_seconds_come_from_the_reports(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "300" / "model").mkdir(parents=True)
-    config = {"format": 1, "architecture": "mlp", "about": {"images": 300}}
+    config = {"format": 2, "architecture": "mlp", "about": {"images": 300}}
     (tmp_path / "checkpoints" / "300" / "model" / "config.json").write_text(json.dumps(config))
     alert = json.dumps({"images": 300, "alert": "stalled", "text": ""}) + "\n"
     lines = report(100, 50) + report(300, 20) + alert + report(400, 100) + '{"images": 500, "img'

@@ -72,7 +72,7 @@ def test_a_checkpoint_gives_back_its_discriminator(run_and_data: tuple[Path, Pat
     assert network.settings() == DCGANDiscriminator(16, (8, 8), norm="none").settings()
     assert spectral_norms(network)
     for name, value in network.state_dict().items():
-        assert torch.equal(value, saved[f"d.network.judge.{name}"])
+        assert torch.equal(value, saved[f"d.network.discriminator.{name}"])
 
 
 def test_features_of_every_level_are_pooled_to_the_coarsest() -> None:

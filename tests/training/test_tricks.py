@@ -153,7 +153,7 @@ def test_every_recipes_discriminator_takes_a_minibatch_layer(recipe: Recipe, min
         updater.compute_loss(batch, START).loss.backward()  # type: ignore[no-untyped-call]
     d.spec.optimizer.step()
     grads = [
-        parameter.grad for module in (d.network.see, d.network.read) for parameter in module.parameters()
+        parameter.grad for module in (d.network.layer, d.network.linear) for parameter in module.parameters()
     ]
     assert all(grad is not None and grad.isfinite().all() and grad.abs().sum() > 0 for grad in grads)
 
@@ -164,7 +164,7 @@ def test_every_recipe_takes_spectral_norm_and_two_time_scales(recipe: Recipe) ->
     batch = _batch_for(recipe)
     plain, _ = _updaters(recipe)
     d, g = _updaters(with_settings(recipe, spectral_norm=True, ttur_ratio=4.0))
-    assert d.spec.lr(START) == pytest.approx(4 * plain.spec.lr(START))
+    assert d.spec.lr(START) == pytest.approx(4 * g.spec.lr(START))
     norms = spectral_norms(d.network)
     kinds = (nn.Conv2d, nn.Linear, EqualizedConv2d, EqualizedLinear)
     layers = [module for module in plain.network.modules() if isinstance(module, kinds)]

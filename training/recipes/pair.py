@@ -74,9 +74,7 @@ class PairOptions:
     n_critic_early: int = 0  # the same in the first 25 iterations and in every 500th; 0: as always
     classify: float = 0.0  # weight of the class losses, for discriminators that predict the class (AC-GAN)
     feature_matching: float = 0.0  # weight of feature matching in the generator's loss
-    minibatch: Literal["none", MinibatchLayer] = (
-        "none"  # minibatch layer after the discriminator's last features
-    )
+    minibatch: Literal["none", MinibatchLayer] = "none"  # appended to the discriminator's features
 
     def __post_init__(self) -> None:
         check_positive(self, "n_critic")
