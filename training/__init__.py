@@ -1,1 +1,1 @@
-"""Training as a game of players on one loop."""
+"""Training: systems of updaters, trained by one loop."""

@@ -1,10 +1,10 @@
-"""Everything that changes while training, on disk: written whole or not at all, read back bit for bit.
+"""Checkpoints: everything that changes while training, written whole or not at all and read back bit for bit.
 
-A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimisers), `state.json`
-(the clock, what batches are computed in, how good the generator was found to be) and `model/` (the moving average, in
-the format that sampling, evaluation and serving read); of some systems also `discriminator.json`
+A checkpoint is a folder `RUN/checkpoints/<images shown>`: `state.safetensors` (networks and optimizers), `state.json`
+(the train state, the sizes of micro-batches, the result of the evaluation) and `model/` (the moving average of the
+generator, in the format that sampling, evaluation and serving read). Some systems also have `discriminator.json`
 (`models/discriminator_checkpoint.py`). Random numbers, the order of the data and all schedules are functions of the
-clock, so nothing else needs saving.
+train state, so nothing else needs saving.
 """
 
 import json
@@ -34,14 +34,14 @@ def save(
     system: System,
     average: MovingAverage,
     train_state: TrainState,
-    about: dict[str, Any],  # what the model says of itself
+    about: dict[str, Any],  # the training run, as `config.json` of the model stores it
     keep: int,  # newest checkpoints to keep
-    keep_best: int = 0,  # best checkpoints to keep beside them
-    more: Mapping[str, Any] = MappingProxyType({}),  # what else state.json holds
+    keep_best: int = 0,  # best checkpoints to keep besides
+    extra: Mapping[str, Any] = MappingProxyType({}),  # further entries of state.json
 ) -> Path:
     """Write a checkpoint and remove all but the newest `keep` and the best. Returns its folder.
 
-    One that is there already stays: it holds the same, and to replace it would risk it.
+    A checkpoint that exists already is kept: its content is the same, and replacing it could lose it.
     """
     folder = run / "checkpoints" / f"{train_state.images:010d}"
     if folder.exists():
@@ -59,17 +59,17 @@ def save(
                     "images": train_state.images,
                     "iteration": train_state.iteration,
                     "phase": train_state.phase,
-                    **more,
+                    **extra,
                 }
             ),
         )
-    kept = {*checkpoints(run)[-keep:], *(good for good, _ in best(run)[:keep_best])}
+    kept = {*checkpoints(run)[-keep:], *(folder for folder, _ in best(run)[:keep_best])}
     remove(run, [checkpoint for checkpoint in checkpoints(run) if checkpoint not in kept])
     return folder
 
 
 def remove(run: Path, folders: Sequence[Path]) -> None:
-    """Remove checkpoints, in this order, and what a kill has left of earlier ones: each is whole or gone."""
+    """Remove checkpoints in this order, and leftovers of removals that were killed. Each is either whole or gone."""
     for leftover in run.glob("checkpoints/.*.removed"):
         shutil.rmtree(leftover)
     for folder in folders:
@@ -82,9 +82,9 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def best(run: Path) -> list[tuple[Path, EvaluationResult]]:
-    """The checkpoints that were measured as the newest of these was, and what was found; the best first.
+    """The evaluated checkpoints that are comparable with the newest of them, with their results, best first.
 
-    It is read from what the checkpoints record, so it is right whenever any of them are removed.
+    Everything is read from the checkpoints themselves, so the list stays right when some of them are removed.
 
     Raises:
         ValueError: a checkpoint is damaged.
@@ -94,22 +94,22 @@ def best(run: Path) -> list[tuple[Path, EvaluationResult]]:
         with _named(folder):
             result = _read(folder).get("evaluation")
             found += [(folder, EvaluationResult(**result))] if result else []
-    alike = [(folder, its) for folder, its in found if its.comparable(found[-1][1])]
-    return sorted(alike, key=lambda pair: pair[1].value)
+    comparable = [(folder, result) for folder, result in found if result.comparable(found[-1][1])]
+    return sorted(comparable, key=lambda pair: pair[1].value)
 
 
 def load(folder: Path, system: System, average: MovingAverage, total: int) -> TrainState:
-    """Put a checkpoint's state into the game and the average. Returns the clock to go on with.
+    """Load a checkpoint into the system and the moving average. Returns the train state to continue from.
 
     Raises:
-        ValueError: the checkpoint is damaged or of another game.
+        ValueError: the checkpoint is damaged, or belongs to another system.
     """
     with _named(folder):
         return _load(folder, system, average, total)
 
 
 def micro_batches(folder: Path, processes: int) -> dict[int, int]:
-    """The pieces that batches were computed in, by phase, if by as many processes; else none.
+    """Sizes of the run's micro-batches by phase; empty if it ran with another number of processes.
 
     Raises:
         ValueError: the checkpoint is damaged.
@@ -132,7 +132,7 @@ def size(system: System, average: MovingAverage) -> int:
 
 @contextmanager
 def _named(folder: Path) -> Iterator[None]:
-    """Name the checkpoint in what goes wrong with it."""
+    """Name the checkpoint in the message of any error."""
     try:
         yield
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -148,17 +148,16 @@ def _read(folder: Path) -> dict[str, Any]:
 def _load(folder: Path, system: System, average: MovingAverage, total: int) -> TrainState:
     tensors = load_file(folder / "state.safetensors")
     for updater in system.updaters:
-        own = _under(tensors, f"{updater.name}.network.")
-        updater.network.load_state_dict(own)
+        updater.network.load_state_dict(_under(tensors, f"{updater.name}.network."))
         updater.extra_state.load_state_dict(_under(tensors, f"{updater.name}.state."))
         slots: dict[int, dict[str, Tensor]] = {}
         parameters = [p for group in updater.spec.optimizer.param_groups for p in group["params"]]
         for key, value in _under(tensors, f"{updater.name}.optimizer.").items():
             index, slot = key.split(".")
             like = parameters[int(index)]
-            # Fused optimisers walk memory, so a moment must lie there as its parameter does (channels last or not).
-            moved = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
-            slots.setdefault(int(index), {})[slot] = moved
+            # Fused optimizers go through memory in order: a moment needs its parameter's layout (channels last or not).
+            laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            slots.setdefault(int(index), {})[slot] = laid_out
         groups = updater.spec.optimizer.state_dict()["param_groups"]
         updater.spec.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     average.load(load_generator(folder / "model"))

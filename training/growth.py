@@ -1,7 +1,7 @@
-"""What size of picture is trained on when: phases, as a function of the images shown.
+"""Progressive growing: the resolution of training images in phases, as a function of the images shown.
 
-A run of one size has one phase. Progressive growing (Karras et al. 2018, arXiv 1710.10196, section 2 and appendix A)
-has, for every size but the first, a phase that fades it in and a phase that holds it.
+A run at a fixed resolution has one phase. With progressive growing (Karras et al. 2018, arXiv 1710.10196, section 2 and
+appendix A), every resolution but the first has a phase that fades it in and a phase that holds it.
 """
 
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ from math import inf
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained on at one moment."""
+    """What training uses at one moment: resolution, batch size and blending."""
 
     resolution: int  # shorter side of the largest image, pixels
     batch: int  # real images per step, over all ranks
-    blend: float = 1.0  # weight of that size against the one before, upsampled (ProGAN's alpha)
-    phase: int = 0  # index of the phase; the optimisers' moments start anew with each
+    blend: float = 1.0  # weight of this resolution; the rest is the previous one, upsampled (ProGAN's alpha)
+    phase: int = 0  # index of the phase; each resets the optimizers' moments
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of a run at one size."""
+    """A part of a run at one resolution."""
 
-    start: float  # images shown before
-    end: float  # images shown after; the last phase's is infinite
+    start: float  # images shown before it begins
+    end: float  # images shown when it ends; infinite for the last phase
     resolution: int  # shorter side of the largest image, pixels
     batch: int  # real images per step, over all ranks
-    fading: bool = False  # whether the size is being faded in
+    fading: bool = False  # whether the resolution is being faded in
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Phases without gaps, from no images shown on."""
+    """Consecutive phases without gaps, beginning at 0 images shown."""
 
     phases: tuple[Phase, ...]
 
@@ -50,18 +50,18 @@ class Growth:
 
 
 def steady(resolution: int, batch: int) -> Growth:
-    """One size from beginning to end."""
+    """One resolution from beginning to end."""
     return Growth((Phase(0, inf, resolution, batch),))
 
 
 def progressive(resolutions: Sequence[int], batches: Sequence[int], hold: float, fade: float) -> Growth:
-    """Each size held for `hold` images, the next faded in over `fade` images; the last held to the end.
+    """Each resolution is held for `hold` images, then the next fades in over `fade` images; the last stays to the end.
 
     Args:
-        resolutions: shorter sides of the largest image, ascending.
-        batches: real images per step at each.
-        hold: images.
-        fade: images; 0 to switch at once.
+        resolutions: shorter sides of the largest image, pixels, ascending.
+        batches: real images per step at each, over all ranks.
+        hold: images shown.
+        fade: images shown; 0 to switch at once.
     """
     phases: list[Phase] = []
     start = 0.0

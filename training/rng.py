@@ -1,8 +1,7 @@
-"""Random numbers as a pure function of where training is.
+"""Keyed random numbers: a pure function of the run's seed, the images shown and a name.
 
-Nothing here has a state: every draw is keyed by the run's seed, the number of images shown and a name, so a resumed run
-draws what the uninterrupted one drew. A draw is made for the whole global batch and cut to this rank's part, so the
-number of ranks does not change it.
+Nothing here has a state, so a resumed run samples the same numbers as an uninterrupted one. Numbers are sampled for the
+whole global batch, of which each rank takes its part, so they do not depend on the number of ranks.
 """
 
 from collections.abc import Callable
@@ -24,13 +23,13 @@ class KeyedRNG:
     """The random numbers of one batch."""
 
     seed: int  # the run's
-    images: int  # real images shown before this batch
-    count: int  # samples of the global batch
+    images: int  # real images shown before the batch
+    count: int  # samples in the global batch
     part: slice  # this rank's samples among them
     device: torch.device  # where the numbers are used
 
     def draw(self, name: str, sample: Callable[[int, torch.Generator], Tensor]) -> Tensor:
-        """Rows, those of this rank, of `sample(count, rng)`, whose first dimension is the global batch."""
+        """The rows of `sample(count, rng)`, whose first dimension is the global batch."""
         rng = torch.Generator().manual_seed(derive_seed(self.seed, self.images, name))
         return sample(self.count, rng)[self.part].to(self.device)
 
@@ -39,13 +38,14 @@ class KeyedRNG:
         return self.draw(name, lambda count, rng: torch.rand(count, *shape, generator=rng))
 
     def uniform_per_sample(self, name: str, *shape: int) -> Tensor:
-        """The same where it is too large to be drawn for the global batch by every rank: each sample by itself.
+        """U(0, 1): (samples of this rank, *shape), where each sample has its own key.
 
-        The numbers are drawn where they are used, and another kind of device draws others.
+        For shapes that are too large for every rank to sample the whole global batch. The numbers are generated on the
+        device that uses them, so they differ between kinds of devices.
         """
         rng = torch.Generator(self.device)
-        places = range(self.part.start, self.part.stop)
-        rows = torch.empty(len(places), *shape, device=self.device)
-        for row, place in zip(rows, places, strict=True):
-            row.uniform_(generator=rng.manual_seed(derive_seed(self.seed, self.images, name, place)))
+        positions = range(self.part.start, self.part.stop)
+        rows = torch.empty(len(positions), *shape, device=self.device)
+        for row, position in zip(rows, positions, strict=True):
+            row.uniform_(generator=rng.manual_seed(derive_seed(self.seed, self.images, name, position)))
         return rows

@@ -1,4 +1,4 @@
-"""How Ctrl-C and SIGTERM reach a run."""
+"""Ctrl-C and SIGTERM: they ask a run to save and stop."""
 
 import signal
 import time
@@ -9,15 +9,15 @@ from types import FrameType
 
 @contextmanager
 def handled(stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM ask for a stop; a second Ctrl-C, a second or more later, interrupts at once.
+    """Call `stop` on Ctrl-C and SIGTERM. A second Ctrl-C, at least one second after the first, interrupts at once.
 
-    Launchers pass on to their processes the Ctrl-C that the terminal has sent to all: that is still the first.
+    The second is needed because launchers forward to their processes the Ctrl-C that the terminal has already sent.
     """
-    options: list[float] = []
+    received: list[float] = []  # times, seconds
 
-    def handle(number: int, aspect: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
-        options.append(time.monotonic())
-        if number == signal.SIGINT and options[-1] - options[0] >= 1:
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal needs
+        received.append(time.monotonic())
+        if number == signal.SIGINT and received[-1] - received[0] >= 1:
             raise KeyboardInterrupt
         stop()
 

@@ -1,1 +1,1 @@
-"""Real images on their way to the discriminator."""
+"""Real images: loading them in batches, augmentation and instance noise."""

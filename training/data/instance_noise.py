@@ -1,5 +1,5 @@
 """Instance noise (Sonderby et al. 2017, "Amortised MAP Inference for Image Super-resolution", arXiv 1610.04490,
-section 3.4): Gaussian noise on all that is judged, so that reals and fakes are told apart less surely.
+section 3.4): Gaussian noise on all inputs of the discriminator, which makes reals and fakes harder to distinguish.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from training.rng import KeyedRNG
 
 
 def noise_for(samples: Tensor, deviation: float, rng: KeyedRNG, of: str) -> Tensor:
-    """Noise of a standard deviation for each number of samples (N, ...): the same shape.
+    """Gaussian noise of this standard deviation for samples (N, ...): the same shape.
 
-    `of` names what they are samples of, for noise of its own.
+    `of` names the samples (such as real or fake), and gives each name noise of its own.
     """
     shape = samples.shape[1:]
     return deviation * rng.draw(
@@ -23,11 +23,8 @@ def noise_for(samples: Tensor, deviation: float, rng: KeyedRNG, of: str) -> Tens
     )
 
 
-def noisy(pictures: Sequence[Tensor], deviation: float, rng: KeyedRNG, of: str) -> list[Tensor]:
-    """The pictures [(N, C, H, W), ...], coarse to fine, with `noise_for` the finest.
-
-    The coarser ones have the mean of that noise.
-    """
-    noise = noise_for(pictures[-1], deviation, rng, of)
-    side = resolution_of(pictures[-1])
-    return [picture + F.avg_pool2d(noise, side // resolution_of(picture)) for picture in pictures]
+def noisy(images: Sequence[Tensor], deviation: float, rng: KeyedRNG, of: str) -> list[Tensor]:
+    """The images [(N, C, H, W), ...], coarse to fine, plus noise: that of the finest, averaged down for the others."""
+    noise = noise_for(images[-1], deviation, rng, of)
+    side = resolution_of(images[-1])
+    return [image + F.avg_pool2d(noise, side // resolution_of(image)) for image in images]
