@@ -29,7 +29,7 @@ class KeyedRNG:
     device: torch.device  # where the numbers are used
 
     def draw(self, name: str, sample: Callable[[int, torch.Generator], Tensor]) -> Tensor:
-        """The rows of `sample(count, rng)`, whose first dimension is the global batch."""
+        """Rows of `sample(count, rng)`, those of this rank. Its first dimension is the global batch."""
         rng = torch.Generator().manual_seed(derive_seed(self.seed, self.images, name))
         return sample(self.count, rng)[self.part].to(self.device)
 
