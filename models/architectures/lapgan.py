@@ -22,7 +22,7 @@ Deviations:
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,6 @@ from models.generator import Generator, check_resolution
 from models.layers.dropout import Dropout
 from models.layers.normalization import RunningBatchNorm
 from models.layers.pyramid import PYRAMIDS, PyramidName
-
-Style = Literal["cifar", "lsun"]  # networks of the authors' CIFAR-10 or LSUN scripts
 
 SMALLEST_CONVOLUTIONAL = 16  # pixels: smaller levels are MLPs
 
@@ -125,10 +123,14 @@ class _Networks(NamedTuple):
     discriminator: Callable[[int, tuple[int, int], int], nn.Sequential]  # channels in, image size, width
 
 
-NETWORKS: dict[Style, _Networks] = {
+NETWORKS: dict[str, _Networks] = {
     "cifar": _Networks(_cifar_generator, _cifar_discriminator),
     "lsun": _Networks(_lsun_generator, _lsun_discriminator),
 }
+if TYPE_CHECKING:
+    Style = str
+else:
+    Style = Literal[tuple(NETWORKS)]  # the registry's
 
 
 class Level(nn.Module, ABC):

@@ -9,7 +9,7 @@ self-attention (see `attention.py`), which the paper does not have.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,23 @@ from models.layers.equalized import EqualizedConv1x1, EqualizedConv2d, Equalized
 from models.layers.minibatch import MinibatchStdDev
 from models.layers.normalization import PixelNorm
 
-Combination = Literal["simple", "lin_cat", "cat_lin"]
+
+class _Form(NamedTuple):
+    """A form of phi, which combines an image x with features a."""
+
+    conv_before: bool  # whether x passes a 1x1 convolution to half of the width, the other half being a's
+    conv_after: bool  # whether the concatenation does, to the width
+
+
+COMBINATIONS: dict[str, _Form] = {
+    "simple": _Form(conv_before=False, conv_after=False),
+    "lin_cat": _Form(conv_before=True, conv_after=False),
+    "cat_lin": _Form(conv_before=False, conv_after=True),
+}
+if TYPE_CHECKING:
+    Combination = str
+else:
+    Combination = Literal[tuple(COMBINATIONS)]  # the registry's
 
 
 def _check_widths(resolution: int, widths: Sequence[int]) -> None:
@@ -114,16 +130,15 @@ class _Combine(nn.Module):
         width: int,  # nominal channels at this resolution
     ) -> None:
         super().__init__()
-        before: dict[Combination, nn.Module] = {
-            "simple": nn.Identity(),
-            "lin_cat": EqualizedConv2d(image_channels, width // 2, 1),
-            "cat_lin": nn.Identity(),
-        }
-        features = width // 2 if how == "lin_cat" else width
-        self.before = before[how]
-        self.after = EqualizedConv2d(image_channels + width, width, 1) if how == "cat_lin" else nn.Identity()
-        self.features = features  # channels of a
-        self.channels = image_channels + width if how == "simple" else width  # channels of the result
+        form = COMBINATIONS[how]
+        conv = EqualizedConv2d(
+            image_channels, width // 2, 1
+        )  # drawn in every form, so that all have the same weights
+        self.before = conv if form.conv_before else nn.Identity()
+        self.after = EqualizedConv2d(image_channels + width, width, 1) if form.conv_after else nn.Identity()
+        self.features = width // 2 if form.conv_before else width  # channels of a
+        combined = form.conv_before or form.conv_after
+        self.channels = width if combined else image_channels + width  # channels of the result
 
     def forward(self, x: Tensor, a: Tensor) -> Tensor:
         return cast(Tensor, self.after(torch.cat([self.before(x).to(a.dtype), a], dim=1)))

@@ -10,13 +10,12 @@ bilinear interpolation with aligned corners.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-PyramidName = Literal["binomial5", "bilinear"]
 _TAPS = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # the binomial filter of Burt and Adelson 1983
 
 
@@ -51,7 +50,11 @@ def _bilinear_up(images: Tensor) -> Tensor:
     return F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=True)
 
 
-PYRAMIDS: dict[PyramidName, Pyramid] = {
+PYRAMIDS: dict[str, Pyramid] = {
     "binomial5": Pyramid(_blur_down, _blur_up),
     "bilinear": Pyramid(_mean_down, _bilinear_up),
 }
+if TYPE_CHECKING:
+    PyramidName = str
+else:
+    PyramidName = Literal[tuple(PYRAMIDS)]  # the registry's
